@@ -1,0 +1,38 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+/** Four levels, from pure to whole: values in Node, objects in workerd, the built Worker on a port, a real browser. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: [
+            "test/{domain,provider,support,http,config}/**/*.test.ts",
+            "test/*.unit.test.ts",
+          ],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { AUTH_MODE: "none" } },
+          }),
+        ],
+        test: { name: "objects", include: ["test/objects/**/*.test.ts"] },
+      },
+      {
+        test: {
+          name: "journeys",
+          include: ["test/journeys/**/*.test.ts", "test/page/**/*.test.ts"],
+          // Each file starts the product on a port of its own; two cores bear one at a time best.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
