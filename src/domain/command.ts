@@ -1,0 +1,46 @@
+import type { Usage } from "../schema/chat.ts";
+import type { Failure } from "./failure.ts";
+import type { Answer, Job, LogEvent } from "./job.ts";
+
+/** What a consumer measured of its call; null where the call did not get that far. */
+export type CallReport = {
+  ttftMs: number | null;
+  providerMs: number | null;
+  usage: Usage | null;
+  costUsd: number | null;
+};
+
+/** Text of the running attempt. Parts are counted from 0, so one sent twice is seen to be the same. */
+export type Part = { part: number; text: string; ttftMs: number | null };
+
+export type Command =
+  | { type: "lease"; token: string }
+  | ({ type: "append"; token: string } & Part)
+  | ({ type: "complete"; token: string; answer: Answer; report: CallReport } & Part)
+  | { type: "fail"; token: string; failure: Failure; report: CallReport; jitter: number }
+  | { type: "dead_letter" }
+  | { type: "cancel"; reason: string }
+  | { type: "wake"; jitter: number };
+
+/** What is to be done once the job is stored. Each may be lost or repeated without harm: the alarm is the clock. */
+export type Effect =
+  | { type: "ring" }
+  | { type: "dead_letter" }
+  | { type: "purge" }
+  | { type: "forget" };
+
+export type Transition =
+  | { ok: true; job: Job; events: LogEvent[]; effects: Effect[] }
+  /** `fenced`: the lease is another's, or over. `not_due`: too early. `illegal`: not in this status. */
+  | { ok: false; reason: "illegal" | "fenced" | "not_due" };
+
+/** Every status lists every command it accepts; all the rest are illegal. */
+export const ACCEPTS: Record<Job["status"], readonly Command["type"][]> = {
+  queued: ["lease", "dead_letter", "cancel", "wake"],
+  active: ["append", "complete", "fail", "cancel", "wake"],
+  failing: ["dead_letter", "cancel", "wake"],
+  completed: ["wake"],
+  failed: ["wake"],
+  cancelled: ["wake"],
+  purged: ["wake"],
+};

@@ -1,0 +1,99 @@
+import type { ErrorCode } from "../schema/job.ts";
+
+/** A failed attempt: what the caller is told, and whether trying again can help. */
+export type Failure = {
+  code: ErrorCode;
+  /** For people. Ours, never the provider's own text, which may hold keys or organisation ids. */
+  message: string;
+  /** `retry` the same model, go to the `next_model` at once, or `give_up` because no call can succeed. */
+  remedy: "retry" | "next_model" | "give_up";
+  retryAfterMs: number | null;
+};
+
+/** What went wrong with a call, as the provider's client saw it. */
+export type CallError =
+  | { kind: "status"; status: number; retryAfterMs: number | null }
+  | { kind: "timeout"; waitedFor: "headers" | "next token" | "whole answer" }
+  | { kind: "unreachable" }
+  | { kind: "cut" }
+  | { kind: "malformed" }
+  | { kind: "empty" }
+  | { kind: "content_filter" }
+  | { kind: "quota" }
+  | { kind: "not_configured" };
+
+/** Sorts a call's error into what it means for the job. The only place that decides what is worth another attempt. */
+export function classify(error: CallError): Failure {
+  switch (error.kind) {
+    case "status":
+      return classifyStatus(error);
+    case "timeout":
+      return retry("timeout", `The provider timed out (${error.waitedFor})`);
+    case "unreachable":
+      return retry("provider_unavailable", "The provider could not be reached");
+    case "cut":
+      return retry("provider_unavailable", "The provider cut the answer short");
+    case "malformed":
+      return retry("provider_unavailable", "The provider sent a malformed answer");
+    case "empty":
+      return retry("empty_response", "The provider sent an empty answer");
+    case "content_filter":
+      return giveUp("content_filter", "The provider's content filter stopped the answer");
+    case "quota":
+      return nextModel("provider_rejected", "The account at the provider is used up");
+    case "not_configured":
+      return nextModel("provider_unavailable", "The provider is not configured");
+  }
+}
+
+/** A consumer that died or went silent: its lease ran out. */
+export const STALLED: Failure = {
+  code: "stalled",
+  message: "The attempt stalled",
+  remedy: "retry",
+  retryAfterMs: null,
+};
+
+export const EXPIRED: Failure = {
+  code: "expired",
+  message: "The job was not started in time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+/** Its queue message was redelivered until the queue itself gave up, though the job was never in use. */
+export const UNDELIVERABLE: Failure = {
+  code: "internal",
+  message: "The job could not be handed to a consumer",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+function classifyStatus(error: Extract<CallError, { kind: "status" }>): Failure {
+  const { status, retryAfterMs } = error;
+  const line = `(HTTP ${status})`;
+  if (status === 429) {
+    return { ...retry("rate_limited", `The provider's rate limit was hit ${line}`), retryAfterMs };
+  }
+  if (status === 408 || status === 409 || status === 425 || status >= 500) {
+    const failure = retry("provider_unavailable", `The provider is unavailable ${line}`);
+    return { ...failure, retryAfterMs };
+  }
+  // Our key or this model, not the request: another provider may well answer it.
+  if (status === 401 || status === 402 || status === 403 || status === 404) {
+    return nextModel("provider_rejected", `The provider refused the model or its key ${line}`);
+  }
+  return giveUp("provider_rejected", `The provider rejected the request ${line}`);
+}
+
+function retry(code: ErrorCode, message: string): Failure {
+  return { code, message, remedy: "retry", retryAfterMs: null };
+}
+
+function nextModel(code: ErrorCode, message: string): Failure {
+  return { code, message, remedy: "next_model", retryAfterMs: null };
+}
+
+function giveUp(code: ErrorCode, message: string): Failure {
+  return { code, message, remedy: "give_up", retryAfterMs: null };
+}

@@ -1,0 +1,45 @@
+import { z } from "zod";
+
+/** Every way the API refuses: its HTTP status and its human title. The one list both the wire and the document read. */
+export const PROBLEMS = {
+  "invalid-request": { status: 400, title: "Invalid request" },
+  unauthorized: { status: 401, title: "Unauthorized" },
+  "job-not-found": { status: 404, title: "Job not found" },
+  "not-found": { status: 404, title: "Not found" },
+  "job-gone": { status: 410, title: "Job gone" },
+  "payload-too-large": { status: 413, title: "Payload too large" },
+  "unsupported-media-type": { status: 415, title: "Unsupported media type" },
+  "idempotency-key-reused": { status: 422, title: "Idempotency key reused" },
+  "upgrade-required": { status: 426, title: "Upgrade required" },
+  "internal-error": { status: 500, title: "Internal error" },
+  unavailable: { status: 503, title: "Service unavailable" },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** RFC 9457 problem details. `error` repeats the human line for clients that read only that. */
+export const Problem = z
+  .object({
+    type: z.string().meta({ description: "A URI that names the kind of problem." }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
+    request_id: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    error: z.string(),
+  })
+  .meta({
+    id: "Problem",
+    example: {
+      type: "urn:afterword:problem:invalid-request",
+      title: "Invalid request",
+      status: 400,
+      detail: "prompt is required",
+      code: "invalid-request",
+      request_id: "req_9f0c2a7be1d84c35",
+      errors: [{ pointer: "/prompt", detail: "prompt is required" }],
+      error: "prompt is required",
+    },
+  });
+export type Problem = z.infer<typeof Problem>;

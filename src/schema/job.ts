@@ -1,0 +1,222 @@
+import { z } from "zod";
+
+import { ChatMessage, ModelParams, ToolCall, Usage } from "./chat.ts";
+
+export const JobStatus = z
+  .enum(["queued", "active", "completed", "failed", "cancelled"])
+  .meta({ id: "JobStatus", description: "The last three are terminal: a job never leaves them." });
+export type JobStatus = z.infer<typeof JobStatus>;
+
+export const Tier = z.enum(["enterprise", "pro", "free", "default"]);
+export type Tier = z.infer<typeof Tier>;
+
+export const Profile = z.enum(["default", "interactive", "long_running"]);
+export type Profile = z.infer<typeof Profile>;
+
+/** Why a job failed, for programs. */
+export const ErrorCode = z
+  .enum([
+    "provider_rejected",
+    "provider_unavailable",
+    "rate_limited",
+    "timeout",
+    "content_filter",
+    "empty_response",
+    "budget",
+    "expired",
+    "stalled",
+    "internal",
+  ])
+  .meta({ id: "ErrorCode" });
+export type ErrorCode = z.infer<typeof ErrorCode>;
+
+const ModelName = z.string().min(1).max(200);
+
+/** Most fallbacks one job may name: with `max_attempts` 10 it stays below a queue's 100 redeliveries. */
+const MAX_FALLBACKS = 4;
+
+const input = "exactly one of prompt and messages is required";
+
+export const CreateJob = z
+  .strictObject({
+    prompt: z.string("prompt is required").min(1, "prompt is required").optional(),
+    messages: z.array(ChatMessage).min(1).max(2048).optional(),
+    model: ModelName.optional().meta({
+      description: "A configured model, or `<provider>/<model>`. Default `gpt-4o`.",
+    }),
+    params: ModelParams.optional(),
+    fallback_models: z.array(ModelName).max(MAX_FALLBACKS).optional().meta({
+      description: "Tried in order when the model before is out of attempts or unavailable.",
+    }),
+    priority: z.int().min(1).max(10).optional().meta({
+      description: "1 is soonest. May not be better than the tier's own.",
+    }),
+    profile: Profile.optional(),
+    max_attempts: z.int().min(1).max(10).optional().meta({
+      description: "Calls each model may get. Default 3; profile `long_running` 2.",
+    }),
+    timeout_ms: z.int().min(1_000).max(600_000).optional().meta({
+      description: "One attempt's limit. Default 90 000; profile `long_running` 600 000.",
+    }),
+    delay_seconds: z.int().min(0).max(2_592_000).optional(),
+    ttl_seconds: z.int().min(1).max(2_592_000).optional().meta({
+      description: "Fails with `expired` if not started this long after it is due. Default 86 400.",
+    }),
+    user: z.string().min(1).max(256).optional(),
+    metadata: z
+      .record(z.string().min(1).max(64), z.string().max(512))
+      .refine((pairs) => Object.keys(pairs).length <= 16, "metadata may have at most 16 pairs")
+      .optional(),
+    retention_seconds: z.int().min(1).max(31_536_000).optional().meta({
+      description: "How long the job is kept after its end. Default 86 400; failed 604 800.",
+    }),
+  })
+  .superRefine((job, context) => {
+    const given = Number(job.prompt !== undefined) + Number(job.messages !== undefined);
+    if (given === 1) return;
+    context.addIssue({
+      code: "custom",
+      path: ["prompt"],
+      message: given === 0 ? "prompt is required" : input,
+    });
+  })
+  .meta({
+    id: "CreateJob",
+    description: input,
+    example: { prompt: "Why is the sky blue?", model: "gpt-4o", metadata: { page: "faq" } },
+  });
+export type CreateJob = z.infer<typeof CreateJob>;
+
+const Instant = z.iso.datetime();
+
+const Accepted = {
+  job_id: z.string(),
+  poll_url: z.string(),
+  websocket_url: z.string(),
+  events_url: z.string(),
+  cancel_url: z.string(),
+  priority: Tier,
+  priority_level: z.int(),
+  estimated_wait: z.int().meta({ description: "Seconds." }),
+  submitted_at: Instant,
+};
+
+const acceptedExample = {
+  job_id: "test-123",
+  poll_url: "/api/jobs/test-123",
+  websocket_url: "/ws/jobs/test-123",
+  events_url: "/api/jobs/test-123/events",
+  cancel_url: "/api/jobs/test-123/cancel",
+  priority: "pro",
+  priority_level: 3,
+  estimated_wait: 0,
+  submitted_at: "2026-11-01T12:00:00.000Z",
+};
+
+export const JobAccepted = z
+  .object({ ...Accepted, status: z.literal("queued") })
+  .meta({ id: "JobAccepted", example: { ...acceptedExample, status: "queued" } });
+export type JobAccepted = z.infer<typeof JobAccepted>;
+
+export const JobReplayed = z
+  .object({ ...Accepted, status: z.literal("already_submitted"), message: z.string() })
+  .meta({
+    id: "JobReplayed",
+    example: {
+      ...acceptedExample,
+      status: "already_submitted",
+      message: "Duplicate submission detected",
+    },
+  });
+export type JobReplayed = z.infer<typeof JobReplayed>;
+
+export const JobResult = z
+  .object({
+    content: z.string(),
+    model: z.string().meta({ description: "As the provider names it." }),
+    finish_reason: z.string(),
+    tool_calls: z.array(ToolCall),
+    usage: Usage.nullable(),
+  })
+  .meta({ id: "JobResult" });
+export type JobResult = z.infer<typeof JobResult>;
+
+/** A job as its owner sees it. Fields that have no value yet are absent, not null, unless noted. */
+export const JobView = z
+  .object({
+    job_id: z.string(),
+    status: JobStatus,
+    submitted_at: Instant,
+    model: z.string(),
+    provider: z.string(),
+    priority: Tier,
+    priority_level: z.int(),
+    progress: z.int().min(0).max(100),
+    step: z.string().nullable(),
+    attempts_made: z.int(),
+    last_seq: z.int(),
+    user: z.string().nullable(),
+    metadata: z.record(z.string(), z.string()),
+    batch_id: z.string().nullable(),
+    replay_of: z.string().nullable(),
+    cost_usd: z.number().nullable().meta({ description: "The calls that gave the answer." }),
+    wasted_cost_usd: z.number().meta({ description: "Calls whose answer was lost." }),
+    run_at: Instant.optional(),
+    retry_at: Instant.optional(),
+    queue_position: z.int().optional(),
+    estimated_wait: z.int().optional(),
+    started_at: Instant.optional(),
+    partial_output: z.string().optional(),
+    result: JobResult.optional(),
+    completed_at: Instant.optional(),
+    processing_time_ms: z.int().optional(),
+    timings: z
+      .object({
+        queue_ms: z.int(),
+        ttft_ms: z.int().nullable(),
+        provider_ms: z.int().nullable(),
+      })
+      .optional(),
+    error: z.string().optional(),
+    error_code: ErrorCode.optional(),
+    failed_at: Instant.optional(),
+    cancelled_at: Instant.optional(),
+    reason: z.string().optional(),
+    usage: Usage.optional().meta({ description: "Of a cancelled job, as far as known." }),
+    retained_until: Instant.optional(),
+  })
+  .meta({
+    id: "Job",
+    example: {
+      job_id: "test-123",
+      status: "completed",
+      submitted_at: "2026-11-01T12:00:00.000Z",
+      model: "gpt-4o",
+      provider: "openai",
+      priority: "pro",
+      priority_level: 3,
+      progress: 100,
+      step: "Complete",
+      attempts_made: 1,
+      last_seq: 9,
+      user: null,
+      metadata: {},
+      batch_id: null,
+      replay_of: null,
+      cost_usd: 0.0011,
+      wasted_cost_usd: 0,
+      started_at: "2026-11-01T12:00:00.041Z",
+      completed_at: "2026-11-01T12:00:08.164Z",
+      processing_time_ms: 8123,
+      result: {
+        content: "Because air scatters blue light more than red.",
+        model: "gpt-4o-2024-08-06",
+        finish_reason: "stop",
+        tool_calls: [],
+        usage: { prompt_tokens: 9, completion_tokens: 90, total_tokens: 99 },
+      },
+      timings: { queue_ms: 41, ttft_ms: 620, provider_ms: 7700 },
+      retained_until: "2026-11-02T12:00:08.164Z",
+    },
+  });
+export type JobView = z.infer<typeof JobView>;

@@ -1,0 +1,133 @@
+import type { Answer, Job, JobSpec } from "../../src/domain/job.ts";
+import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
+import type { Failure } from "../../src/domain/failure.ts";
+import { accept, transition } from "../../src/domain/transition.ts";
+
+export type Taken = Extract<Transition, { ok: true }>;
+export type Status = Job["status"];
+export type JobIn<S extends Status> = Extract<Job, { status: S }>;
+
+/** When every job of the tests is submitted. */
+export const NOW = Date.UTC(2026, 10, 22, 12);
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+export const TOKEN = "token-1";
+
+export const ANSWER: Answer = {
+  model: "gpt-4o-2024-08-06",
+  finish_reason: "stop",
+  tool_calls: [],
+  usage: { prompt_tokens: 9, completion_tokens: 90, total_tokens: 99 },
+};
+
+export const REPORT: CallReport = {
+  ttftMs: 620,
+  providerMs: 7_700,
+  usage: ANSWER.usage,
+  costUsd: 0.0011,
+};
+
+export const UNAVAILABLE: Failure = {
+  code: "provider_unavailable",
+  message: "The provider is unavailable (HTTP 503)",
+  remedy: "retry",
+  retryAfterMs: null,
+};
+export const REJECTED: Failure = {
+  code: "provider_rejected",
+  message: "The provider rejected the request (HTTP 400)",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+export const REFUSED: Failure = { ...REJECTED, remedy: "next_model" };
+
+export const GPT = { name: "gpt-4o", model: "gpt-4o", provider: "openai" };
+export const CLAUDE = {
+  name: "claude-haiku-4-5",
+  model: "claude-haiku-4-5",
+  provider: "anthropic",
+};
+
+export function specOf(over: Partial<JobSpec> = {}): JobSpec {
+  const { submittedAt = NOW } = over;
+  const { runAt = submittedAt } = over;
+  return {
+    id: "test-123",
+    tenant: "acme",
+    tier: "pro",
+    priorityLevel: 3,
+    lane: "high",
+    idempotencyKey: "test-123",
+    fingerprint: "fingerprint",
+    routes: [GPT],
+    maxAttempts: 3,
+    timeoutMs: 90 * SECOND,
+    leaseMs: MINUTE,
+    backOff: { baseMs: 5 * SECOND, maxMs: 300 * SECOND },
+    submittedAt,
+    runAt,
+    startBy: runAt + DAY,
+    retentionMs: DAY,
+    failedRetentionMs: 7 * DAY,
+    keyExpiresAt: submittedAt + DAY,
+    user: "ada",
+    metadata: { page: "faq" },
+    ...over,
+  };
+}
+
+/** One command of each type, as the holder of `TOKEN` gives it in its first words. */
+export const COMMANDS: { [T in Command["type"]]: Extract<Command, { type: T }> } = {
+  lease: { type: "lease", token: TOKEN },
+  append: { type: "append", token: TOKEN, part: 0, text: "Hello", ttftMs: 620 },
+  complete: {
+    type: "complete",
+    token: TOKEN,
+    part: 0,
+    text: "Hello",
+    ttftMs: 620,
+    answer: ANSWER,
+    report: REPORT,
+  },
+  fail: { type: "fail", token: TOKEN, failure: UNAVAILABLE, report: REPORT, jitter: 0.5 },
+  dead_letter: { type: "dead_letter" },
+  cancel: { type: "cancel", reason: "Cancelled by the client" },
+  wake: { type: "wake", jitter: 0.5 },
+};
+
+/** The outcome of a command that must be taken. */
+export function taken(result: Transition): Taken {
+  if (!result.ok) throw new Error(`refused: ${result.reason}`);
+  return result;
+}
+
+export function accepted(over: Partial<JobSpec> = {}): JobIn<"queued"> {
+  return inStatus(taken(accept(specOf(over))).job, "queued");
+}
+
+/** The job after commands that must be taken, all given at `now`. */
+export function after(job: Job, now: number, ...commands: Command[]): Job {
+  return commands.reduce((at, command) => taken(transition(at, command, now)).job, job);
+}
+
+export function inStatus<S extends Status>(job: Job, status: S): JobIn<S> {
+  if (job.status !== status) throw new Error(`${job.status}, not ${status}`);
+  return job as JobIn<S>;
+}
+
+/** A job whose first attempt began at `NOW` under `TOKEN`. */
+export function started(over: Partial<JobSpec> = {}): JobIn<"active"> {
+  return inStatus(after(accepted(over), NOW, COMMANDS.lease), "active");
+}
+
+/** Freezes a value to its depths, so that a function that changes its input throws. */
+export function frozen<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) frozen(inner);
+  }
+  return value;
+}

@@ -1,0 +1,93 @@
+import { hasEnded, wakeAt, type Job, type LogEvent } from "../../src/domain/job.ts";
+import { MINUTE, type Taken } from "./fixtures.ts";
+import type { World } from "./world.ts";
+
+/** The longest a lost queue message may go unrepeated. */
+const LONGEST_RING_MS = 15 * MINUTE;
+
+/** Fails with the number of the design's invariant that does not hold. */
+export function law(invariant: number, holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Error(`invariant ${invariant}: ${what}`);
+}
+
+export function isOver(job: Job): boolean {
+  return hasEnded(job) || job.status === "purged";
+}
+
+/** What must hold of every command that was taken, given the world before it. */
+export function lawsOfAStep(world: World, { job, events }: Taken): void {
+  oneEnd(world, job, events);
+  alwaysAnAlarm(world, job, events);
+  countedAttempts(world, events);
+  gaplessLog(world, job, events);
+  oneAttemptsText(world, job, events);
+}
+
+function oneEnd({ job: before }: World, job: Job, events: LogEvent[]): void {
+  if (isOver(before)) {
+    const same = job.status === before.status || job.status === "purged";
+    law(1, same && events.length === 0, `${before.status} is final, but went to ${job.status}`);
+    return;
+  }
+  law(1, job.status !== "purged", "nothing is purged before it ended");
+  const ends = events.filter(({ type }) => ["completed", "failed", "cancelled"].includes(type));
+  law(1, ends.length === (hasEnded(job) ? 1 : 0), "a job ends with exactly one terminal event");
+  if (ends.length > 0) law(1, events.at(-1)?.type === job.status, "the terminal event is the last");
+}
+
+function alwaysAnAlarm({ now, spec, log }: World, job: Job, events: LogEvent[]): void {
+  law(2, Number.isFinite(wakeAt(job)), `${job.status} has an alarm`);
+  if (job.status === "queued") {
+    const latest = Math.max(now, job.readyAt) + LONGEST_RING_MS;
+    law(2, job.ringAt <= latest, "a lost message is repeated within a quarter of an hour");
+  }
+  if (job.status === "active") {
+    law(2, job.lease.expiresAt <= now + spec.leaseMs, "a lease ends a lease after the last word");
+    const start = events.findLast(isStart) ?? log.findLast(isStart);
+    const latest = Date.parse(start?.at ?? "") + spec.timeoutMs + spec.leaseMs;
+    law(2, job.lease.expiresAt <= latest, "an attempt outlives its time by one lease at most");
+  }
+}
+
+function countedAttempts({ job, spec, log, holder }: World, events: LogEvent[]): void {
+  for (const event of events) {
+    if (event.type !== "started") continue;
+    law(3, holder === null, "one attempt runs at a time");
+    law(3, job.status === "queued", `nothing is started that is ${job.status}`);
+    const calls = log.filter((past) => past.type === "started" && past.model === event.model);
+    law(3, calls.length < spec.maxAttempts, "no model gets more calls than max_attempts");
+  }
+}
+
+function gaplessLog({ log, now }: World, job: Job, events: LogEvent[]): void {
+  for (const [index, { seq, at }] of events.entries()) {
+    law(4, seq === log.length + index + 1, `seq is gapless from 1, but ${seq} is not`);
+    const before = events[index - 1] ?? log.at(-1);
+    law(4, before === undefined || at >= before.at, "no event is older than the one before it");
+    law(4, Date.parse(at) === now, "an event tells when it came about");
+  }
+  law(4, job.seq === log.length + events.length, "a job knows the last seq of its log");
+}
+
+function oneAttemptsText(world: World, job: Job, events: LogEvent[]): void {
+  for (const event of events) {
+    if (event.type === "started") {
+      const number = world.consumers.length + 1;
+      law(5, event.attempt === number, "attempts are numbered from 1 and never fall");
+    }
+    if (event.type === "delta") {
+      law(5, event.attempt === world.holder?.attempt, "text is told as its own attempt's");
+    }
+  }
+  if (job.status !== "completed" || world.job.status === "completed") return;
+  const from = job.attempts.at(-1)?.startedSeq ?? 0;
+  const text = [...world.log, ...events].map((event) =>
+    event.type === "delta" && event.seq > from ? event.delta : "",
+  );
+  const said = world.holder?.said.join("");
+  law(5, text.join("") === said, "the text of a completed job is exactly one attempt's");
+}
+
+function isStart({ type }: LogEvent): boolean {
+  return type === "started";
+}

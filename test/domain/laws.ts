@@ -1,0 +1,126 @@
+import fc from "fast-check";
+
+import type { JobSpec } from "../../src/domain/job.ts";
+import { wakeAt } from "../../src/domain/job.ts";
+import { COMMANDS } from "./fixtures.ts";
+import { law } from "./invariants.ts";
+import { probe, probeExpired } from "./probes.ts";
+import { scenario, type Scenario } from "./scenario.ts";
+import {
+  act,
+  come,
+  copyOf,
+  give,
+  newWorld,
+  settle,
+  speak,
+  type Machine,
+  type World,
+} from "./world.ts";
+
+/** More wakes than any job of the scenarios can need to end and to be forgotten. */
+const MAX_WAKES = 5_000;
+
+/**
+ * Holds a machine to invariants 1 to 5 under random lives of random jobs. Throws with the number of the
+ * one it broke, and with the seed that shows it again.
+ */
+export function checkLaws(machine: Machine, { runs = 1_500, seed = Date.now() } = {}): void {
+  const property = fc.property(scenario, (life) => {
+    live(machine, life);
+    everyCallIsMade(machine, life.spec);
+  });
+  fc.assert(property, { numRuns: runs, seed, includeErrorInReport: true });
+}
+
+/** Lives through the steps, then from where they led to the end in every company. */
+function live(machine: Machine, { spec, steps }: Scenario): void {
+  const world = newWorld(machine, spec);
+  probe(world);
+  for (const step of steps) {
+    world.now += step.after;
+    probeExpired(world);
+    act(world, step.act);
+    probe(world);
+  }
+  for (const company of COMPANIES) drive(copyOf(world), company);
+}
+
+/** Who comes once the doorbell has rung by the alarm: every message before it was lost. */
+type Company = (world: World) => void;
+
+const nobody: Company = () => {};
+
+const oneThatFallsSilent: Company = (world) => come(world);
+
+const oneThatFails: Company = (world) => {
+  come(world);
+  speak(world, "append", 0, "next");
+  fail(world);
+};
+
+/** Dies in the middle of its text, then answers. */
+const oneThatAnswersAtLast: Company = (world) => {
+  come(world);
+  speak(world, "append", 0, "next");
+  if (world.consumers.length > 1) speak(world, "complete", 0, "next");
+};
+
+const oneThatNeverStopsTalking: Company = (world) => {
+  come(world);
+  const { token } = world.holder ?? {};
+  for (let words = 0; world.holder !== null && world.holder.token === token; words++) {
+    law(2, words < MAX_WAKES, "an attempt ends, however long its consumer talks");
+    speak(world, "append", 0, "next");
+    world.now += world.spec.leaseMs / 2;
+    settle(world);
+  }
+};
+
+const COMPANIES = [
+  nobody,
+  oneThatFallsSilent,
+  oneThatFails,
+  oneThatAnswersAtLast,
+  oneThatNeverStopsTalking,
+];
+
+/** Invariant 2: with its alarm alone, and whoever comes or does not, a job ends and is forgotten. */
+function drive(world: World, company: Company): void {
+  for (let wakes = 0; !world.forgotten; wakes++) {
+    law(2, wakes < MAX_WAKES, `a job ends, but this one is still ${world.job.status}`);
+    world.now = Math.max(world.now, wakeAt(world.job));
+    settle(world);
+    if (!world.forgotten && wake(world)) company(world);
+  }
+}
+
+/** Whether the alarm rang the doorbell. */
+function wake(world: World): boolean {
+  const { job, now } = world;
+  const result = give(world, COMMANDS.wake);
+  law(2, result !== null, "an alarm is always heard");
+  const rang = result.effects.some(({ type }) => type === "ring");
+  const rings = job.status === "queued" && now >= job.ringAt;
+  law(2, rang || !rings, "the alarm rings the doorbell again");
+  law(2, wakeAt(world.job) > now, "an alarm that has fired is not due again at once");
+  return rang;
+}
+
+/** Invariant 3 from its other side: as long as calls fail and may be retried, every model gets its own. */
+function everyCallIsMade(machine: Machine, spec: JobSpec): void {
+  const world = newWorld(machine, spec);
+  while (world.job.status === "queued") {
+    world.now = world.job.readyAt;
+    come(world);
+    fail(world);
+  }
+  for (const { model } of spec.routes) {
+    const calls = world.log.filter((event) => event.type === "started" && event.model === model);
+    law(3, calls.length === spec.maxAttempts, `${model} gets the calls it may have`);
+  }
+}
+
+function fail(world: World): void {
+  if (world.holder !== null) give(world, { ...COMMANDS.fail, token: world.holder.token });
+}

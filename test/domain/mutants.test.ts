@@ -1,0 +1,13 @@
+import { expect, it } from "vitest";
+
+import { checkLaws } from "./laws.ts";
+import { MUTANTS } from "./mutants.ts";
+
+it.each(MUTANTS)("the laws kill the mutant: $name (invariant $breaks)", ({ machine, breaks }) => {
+  // A seed of their own: whether the laws can see a fault must not depend on luck.
+  expect(() => checkLaws(machine, { runs: 500, seed: 1 })).toThrow(`invariant ${breaks}:`);
+});
+
+it("every invariant of the machine has a mutant that breaks it", () => {
+  expect(new Set(MUTANTS.map(({ breaks }) => breaks))).toEqual(new Set([1, 2, 3, 4, 5]));
+});

@@ -1,0 +1,91 @@
+import fc from "fast-check";
+
+import type { Failure } from "../../src/domain/failure.ts";
+import type { JobSpec, Route } from "../../src/domain/job.ts";
+import { DAY, HOUR, MINUTE, NOW, SECOND, specOf } from "./fixtures.ts";
+
+/** Which part a consumer sends: the next, the last one again, one after a gap, or none (it only asks). */
+export type Which = "next" | "again" | "gap" | "none";
+
+/** `who`: 0 is the consumer that had the last lease, 1 the one before it, and so on: zombies all but the first. */
+export type Act =
+  | { type: "come" }
+  | { type: "append"; who: number; which: Which }
+  | { type: "complete"; who: number; which: Which }
+  | { type: "fail"; who: number; failure: Failure; jitter: number }
+  | { type: "dead_letter" }
+  | { type: "cancel" }
+  | { type: "wake"; jitter: number };
+
+/** `after`: milliseconds since the step before. */
+export type Step = { after: number; act: Act };
+export type Scenario = { spec: JobSpec; steps: Step[] };
+
+const ROUTES: Route[] = ["gpt-4o", "gpt-4o-mini", "o3"].map((model) => ({
+  name: model,
+  model,
+  provider: "openai",
+}));
+
+const LEASES = [3 * SECOND, MINUTE];
+
+const spec: fc.Arbitrary<JobSpec> = fc
+  .record({
+    routes: fc.integer({ min: 1, max: ROUTES.length }),
+    maxAttempts: fc.integer({ min: 1, max: 4 }),
+    leaseMs: fc.constantFrom(...LEASES),
+    timeoutMs: fc.constantFrom(SECOND, 30 * SECOND),
+    delayMs: fc.constantFrom(0, 0, 0, 5 * SECOND, 2 * HOUR),
+    ttlMs: fc.constantFrom(6 * HOUR, 10 * MINUTE, SECOND),
+    baseMs: fc.constantFrom(1, 5 * SECOND),
+    retentionMs: fc.constantFrom(SECOND, DAY),
+    keyMs: fc.constantFrom(HOUR, DAY),
+  })
+  .map(({ routes, delayMs, ttlMs, baseMs, retentionMs, keyMs, ...rest }) =>
+    specOf({
+      ...rest,
+      routes: ROUTES.slice(0, routes),
+      runAt: NOW + delayMs,
+      startBy: NOW + delayMs + ttlMs,
+      backOff: { baseMs, maxMs: 300 * SECOND },
+      retentionMs,
+      failedRetentionMs: 2 * retentionMs,
+      keyExpiresAt: NOW + keyMs,
+    }),
+  );
+
+/** Mostly the newest consumer, often enough one that should have been dead for long. */
+const who = fc.constantFrom(0, 0, 0, 1, 2);
+const which = fc.constantFrom<Which>("next", "next", "next", "again", "gap", "none");
+const jitter = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+const failure: fc.Arbitrary<Failure> = fc.record({
+  code: fc.constant("provider_unavailable" as const),
+  message: fc.constant("The provider is unavailable"),
+  remedy: fc.constantFrom("retry", "retry", "retry", "next_model", "give_up"),
+  retryAfterMs: fc.constantFrom(null, 0, 7 * SECOND, DAY),
+});
+
+const act = fc.oneof<[{ arbitrary: fc.Arbitrary<Act>; weight: number }, ...Weighted[]]>(
+  { weight: 5, arbitrary: fc.constant({ type: "come" }) },
+  { weight: 6, arbitrary: fc.record({ type: fc.constant("append" as const), who, which }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("complete" as const), who, which }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("fail" as const), who, failure, jitter }) },
+  { weight: 1, arbitrary: fc.constant({ type: "dead_letter" }) },
+  { weight: 1, arbitrary: fc.constant({ type: "cancel" }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("wake" as const), jitter }) },
+);
+type Weighted = { arbitrary: fc.Arbitrary<Act>; weight: number };
+
+const pause = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 200 }) },
+  { weight: 3, arbitrary: fc.integer({ min: SECOND, max: 10 * SECOND }) },
+  { weight: 2, arbitrary: fc.constantFrom(...LEASES, ...LEASES.map((ms) => ms - 1)) },
+  { weight: 1, arbitrary: fc.integer({ min: MINUTE, max: 5 * HOUR }) },
+);
+
+/** A job and what befalls it, in whatever order and at whatever distance. */
+export const scenario: fc.Arbitrary<Scenario> = fc.record({
+  spec,
+  steps: fc.array(fc.record({ after: pause, act }), { maxLength: 40, size: "max" }),
+});
