@@ -1,0 +1,94 @@
+import type { Config } from "./config.ts";
+import type { JobSpec, Route } from "./domain/job.ts";
+import { laneOf } from "./domain/lane.ts";
+import { TIERS } from "./domain/tier.ts";
+import { ignoredParams, resolveModel } from "./provider/resolve.ts";
+import type { CreateJob, Tier } from "./schema/job.ts";
+
+export type Submission = {
+  request: CreateJob;
+  tenant: string;
+  tier: Tier;
+  id: string;
+  idempotencyKey: string | null;
+  fingerprint: string;
+  now: number;
+};
+
+/** What is wrong with a request beyond its shape: where (a JSON pointer) and what. */
+export type Refusal = { pointer: string; detail: string };
+export type Planned = { ok: true; spec: JobSpec } | { ok: false; refusals: Refusal[] };
+
+/** Fills in what a request left open, from its profile, its tenant's tier and the settings. Pure. */
+export function planJob(submission: Submission, config: Config): Planned {
+  const { request, tier, now } = submission;
+  const models = routesOf(request, config);
+  const priority = priorityOf(request, tier);
+  const refusals = [...models.refusals, ...priority.refusals];
+  if (refusals.length > 0) return { ok: false, refusals };
+  const profile = request.profile ?? "default";
+  const long = profile === "long_running";
+  const interactive = profile === "interactive";
+  const runAt = now + (request.delay_seconds ?? 0) * 1_000;
+  const spec: JobSpec = {
+    id: submission.id,
+    tenant: submission.tenant,
+    tier,
+    priorityLevel: priority.level,
+    lane: laneOf(priority.level, profile),
+    idempotencyKey: submission.idempotencyKey,
+    fingerprint: submission.fingerprint,
+    routes: models.routes,
+    maxAttempts:
+      request.max_attempts ??
+      (long ? config.LONG_RUNNING_MAX_ATTEMPTS : config.DEFAULT_MAX_ATTEMPTS),
+    timeoutMs:
+      request.timeout_ms ?? (long ? config.LONG_RUNNING_TIMEOUT_MS : config.DEFAULT_TIMEOUT_MS),
+    leaseMs: config.LEASE_SECONDS * 1_000,
+    backOff: {
+      baseMs: interactive ? config.INTERACTIVE_RETRY_BASE_MS : config.RETRY_BASE_MS,
+      maxMs: config.RETRY_MAX_MS,
+    },
+    submittedAt: now,
+    runAt,
+    startBy: runAt + (request.ttl_seconds ?? config.DEFAULT_TTL_SECONDS) * 1_000,
+    retentionMs: (request.retention_seconds ?? config.RETENTION_SECONDS) * 1_000,
+    failedRetentionMs: (request.retention_seconds ?? config.FAILED_RETENTION_SECONDS) * 1_000,
+    keyExpiresAt: now + config.IDEMPOTENCY_SECONDS * 1_000,
+    user: request.user ?? null,
+    metadata: request.metadata ?? {},
+  };
+  return { ok: true, spec };
+}
+
+function routesOf(request: CreateJob, config: Config): { routes: Route[]; refusals: Refusal[] } {
+  const asked = [
+    { pointer: "/model", name: request.model ?? config.DEFAULT_MODEL },
+    ...(request.fallback_models ?? []).map((name, index) => ({
+      pointer: `/fallback_models/${index}`,
+      name,
+    })),
+  ];
+  const routes: Route[] = [];
+  const refusals: Refusal[] = [];
+  for (const { pointer, name } of asked) {
+    const resolved = resolveModel(name, config);
+    if (!resolved.ok) {
+      refusals.push({ pointer, detail: resolved.reason });
+      continue;
+    }
+    routes.push(resolved.route);
+    for (const param of ignoredParams(resolved.route, request.params)) {
+      refusals.push({ pointer: `/params/${param}`, detail: `${param} is ignored by "${name}"` });
+    }
+  }
+  return { routes, refusals };
+}
+
+function priorityOf(request: CreateJob, tier: Tier): { level: number; refusals: Refusal[] } {
+  const { priorityLevel, bestPriorityLevel } = TIERS[tier];
+  const level = request.priority ?? priorityLevel;
+  if (level >= bestPriorityLevel) return { level, refusals: [] };
+  const detail = `priority may not be better than ${bestPriorityLevel} in tier ${tier}`;
+  return { level, refusals: [{ pointer: "/priority", detail }] };
+}

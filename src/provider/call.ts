@@ -1,0 +1,127 @@
+import OpenAI from "openai";
+import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+
+import type { Config } from "../config.ts";
+import type { CallError } from "../domain/failure.ts";
+import type { Route } from "../domain/job.ts";
+import { parseRetryAfter } from "../domain/retry.ts";
+import type { CreateJob } from "../schema/job.ts";
+import { AnswerBuilder, type CallOutcome } from "./answer.ts";
+import { Deadlines } from "./deadlines.ts";
+import { simulate } from "./simulator.ts";
+import { PROVIDERS, SIMULATOR, isProvider, type Provider } from "./table.ts";
+
+export type ModelCall = { route: Route; request: CreateJob; timeoutMs: number };
+
+/** Calls a model once. Never throws: whatever goes wrong is an outcome. */
+export type CallModel = (
+  call: ModelCall,
+  onText: (text: string) => void,
+  stop: AbortSignal,
+) => Promise<CallOutcome>;
+
+/** No consumer lives longer (platform limit, 15 minutes). */
+const LONGEST_CALL_MS = 900_000;
+
+/** After the finish reason only the usage is still to come. An answer that is all there does not wait long for it. */
+const AFTER_FINISH_MS = 2_000;
+
+/**
+ * The live model: one streamed chat completion through the `openai` package.
+ *
+ * The client never retries, because attempts are the job's to count. Three clocks bound the call: to the
+ * headers, between two chunks, and over all; a job that is given more time for the whole is given more for
+ * each, since a model that thinks for minutes is silent meanwhile. An answer counts as complete only with a
+ * finish_reason: a stream that merely ends was cut, and one that breaks after it has lost nothing.
+ */
+export function liveModel(config: Config): CallModel {
+  return async (call, onText, stop) => {
+    const client = clientFor(call.route, config);
+    if (client === null) return { ok: false, error: { kind: "not_configured" }, usage: null };
+    const deadlines = new Deadlines(stop, call.timeoutMs);
+    const answer = new AnswerBuilder(config.MAX_OUTPUT_BYTES, onText);
+    const patience = Math.max(1, call.timeoutMs / config.DEFAULT_TIMEOUT_MS);
+    try {
+      deadlines.within("headers", config.HEADERS_TIMEOUT_MS * patience);
+      const body = bodyOf(call, config);
+      const stream = await client.chat.completions.create(body, { signal: deadlines.signal });
+      deadlines.within("next token", config.IDLE_TIMEOUT_MS * patience);
+      for await (const chunk of stream) {
+        answer.add(chunk);
+        if (answer.full) break;
+        const idleMs = config.IDLE_TIMEOUT_MS * patience;
+        deadlines.within("next token", answer.finished ? AFTER_FINISH_MS : idleMs);
+      }
+      return answer.finish(deadlines.expired === null ? null : timeout(deadlines.expired));
+    } catch (error) {
+      const { expired } = deadlines;
+      return answer.finish(expired === null ? callErrorOf(error, answer.begun) : timeout(expired));
+    } finally {
+      deadlines.clear();
+    }
+  };
+}
+
+function clientFor(route: Route, config: Config): OpenAI | null {
+  // Our own clocks bound the call. Nothing is taken from the environment: it would go to every provider alike.
+  const common = {
+    maxRetries: 0,
+    timeout: LONGEST_CALL_MS,
+    logLevel: "off",
+    organization: null,
+    project: null,
+  } as const;
+  if (route.provider === SIMULATOR) {
+    const baseURL = "https://simulator.invalid/v1";
+    return new OpenAI({ ...common, baseURL, apiKey: "none", fetch: simulate });
+  }
+  const access = isProvider(route.provider) ? config.providers[route.provider] : undefined;
+  if (access === undefined) return null;
+  return new OpenAI({ ...common, baseURL: access.baseUrl, apiKey: access.apiKey });
+}
+
+function bodyOf(
+  { route, request }: ModelCall,
+  config: Config,
+): ChatCompletionCreateParamsStreaming {
+  const row: Provider = isProvider(route.provider) ? PROVIDERS[route.provider] : PROVIDERS.openai;
+  const { max_tokens = config.DEFAULT_MAX_TOKENS, ...params } = request.params ?? {};
+  const messages = request.messages ?? [{ role: "user" as const, content: request.prompt ?? "" }];
+  const body = {
+    ...params,
+    [row.maxTokensField]: max_tokens,
+    model: route.model,
+    messages,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  // Checked against the same protocol at submission; the package's types differ only in `undefined`.
+  return body as ChatCompletionCreateParamsStreaming;
+}
+
+function timeout(waitedFor: Extract<CallError, { kind: "timeout" }>["waitedFor"]): CallError {
+  return { kind: "timeout", waitedFor };
+}
+
+/** Tells the package's errors apart by class, status and code, never by their text. */
+function callErrorOf(error: unknown, begun: boolean): CallError {
+  if (error instanceof OpenAI.APIConnectionTimeoutError) return timeout("headers");
+  if (error instanceof OpenAI.APIConnectionError) return { kind: begun ? "cut" : "unreachable" };
+  if (error instanceof OpenAI.APIError) return apiErrorOf(error);
+  if (error instanceof SyntaxError) return { kind: "malformed" };
+  return { kind: begun ? "cut" : "unreachable" };
+}
+
+/** An error the provider told us of: by its status, or in a frame of the stream, where only a code may tell. */
+function apiErrorOf(error: InstanceType<typeof OpenAI.APIError>): CallError {
+  const code: unknown = error.code;
+  if (code === "content_filter" || code === "content_policy_violation") {
+    return { kind: "content_filter" };
+  }
+  if (code === "insufficient_quota") return { kind: "quota" };
+  const status: unknown = error.status ?? code;
+  if (typeof status !== "number") return { kind: "cut" };
+  const headers: unknown = error.headers;
+  const retryAfter = headers instanceof Headers ? headers.get("retry-after") : null;
+  return { kind: "status", status, retryAfterMs: parseRetryAfter(retryAfter, Date.now()) };
+}
