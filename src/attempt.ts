@@ -1,0 +1,109 @@
+import type { Config } from "./config.ts";
+import { classify } from "./domain/failure.ts";
+import type { Part } from "./domain/command.ts";
+import type { Directive, JobRpc, Leased, Settlement } from "./job-rpc.ts";
+import { logFault } from "./log.ts";
+import { costOf } from "./provider/resolve.ts";
+import type { CallModel } from "./provider/call.ts";
+import { Relay } from "./relay.ts";
+
+export type AttemptPorts = {
+  /** Of the job's object, for the log. */
+  name: string;
+  /** A fresh stub at every call: one that has thrown is broken for good. */
+  job: () => JobRpc;
+  model: CallModel;
+  config: Config;
+  now: () => number;
+};
+
+/** The first wait before a call to the job's object is made again, and the longest; it doubles. */
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 5_000;
+
+/** How long a lease is asked for, in milliseconds. Without one there is nothing to lose: the message comes again. */
+const ASKING_MS = 1_500;
+
+/**
+ * Carries out one attempt at a job, if the job grants a lease.
+ *
+ * Holds no policy: the job decides whether there is an attempt, whether it goes on, and what its end means.
+ * Never throws. If the job cannot be reached, its lease runs out and its alarm moves it on.
+ */
+export async function runAttempt(ports: AttemptPorts): Promise<Settlement> {
+  const token = crypto.randomUUID();
+  const grant = await reach(ports, ASKING_MS, (job) => job.lease(token));
+  if (grant === null) return { type: "retry", delaySeconds: 10 };
+  switch (grant.type) {
+    case "ignore":
+      return { type: "ack" };
+    case "wait":
+      return { type: "retry", delaySeconds: grant.delaySeconds };
+    case "leased":
+      return callAndReport(grant, token, ports);
+  }
+}
+
+async function callAndReport(
+  lease: Leased,
+  token: string,
+  ports: AttemptPorts,
+): Promise<Settlement> {
+  const { config, now } = ports;
+  const stop = new AbortController();
+  const startedAt = now();
+  const relay = new Relay(
+    {
+      watchedJoinMs: config.RELAY_JOIN_MS,
+      unwatchedJoinMs: config.UNWATCHED_JOIN_MS,
+      pulseMs: config.PULSE_MS,
+    },
+    lease.watched,
+    { report: (part) => report(token, part, ports), onStop: () => stop.abort(), now },
+  );
+  const outcome = await ports.model(lease, (text) => relay.push(text), stop.signal);
+  const providerMs = now() - startedAt;
+  const rest = await relay.close();
+  if (stop.signal.aborted) return { type: "ack" };
+  const costUsd = costOf(lease.route, outcome.usage, config);
+  const callReport = { ttftMs: rest.ttftMs, providerMs, usage: outcome.usage, costUsd };
+  const told = await reach(ports, leaseMs(ports), (job) =>
+    outcome.ok
+      ? job.complete(token, rest, outcome.answer, callReport)
+      : job.fail(token, classify(outcome.error), callReport),
+  );
+  return told ?? { type: "ack" };
+}
+
+async function report(token: string, part: Part, ports: AttemptPorts): Promise<Directive> {
+  const directive = await reach(ports, leaseMs(ports), (job) => job.append(token, part));
+  return directive ?? { go: false, watched: false };
+}
+
+/** Longer than this a lease cannot live without being renewed, so there is no use in asking on. */
+function leaseMs({ config }: AttemptPorts): number {
+  return config.LEASE_SECONDS * 1_000;
+}
+
+/**
+ * Calls the job's object, again and again for `forMs` if that fails: it may be reset under a deploy, and
+ * what was paid for must not be lost to that. Null: it could not be reached.
+ */
+async function reach<T>(
+  ports: AttemptPorts,
+  forMs: number,
+  call: (job: JobRpc) => Promise<T>,
+): Promise<T | null> {
+  const until = ports.now() + forMs;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+    try {
+      return await call(ports.job());
+    } catch (error) {
+      if (ports.now() + waitMs >= until) {
+        logFault("job.unreachable", ports.name, error);
+        return null;
+      }
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import type { CallReport, Part } from "./domain/command.ts";
+import type { Failure } from "./domain/failure.ts";
+import type { Answer, JobSpec, Route } from "./domain/job.ts";
+import type { CreateJob, JobStatus, JobView } from "./schema/job.ts";
+
+/*
+ * What a job's object can be asked, and what it answers. For minutes after a deploy old objects meet new
+ * Workers and the reverse, so fields may be added here, but none renamed or given another meaning.
+ */
+
+export type Submitted =
+  | { type: "accepted" | "replayed"; view: JobView }
+  | { type: "reused" | "gone" };
+
+/** The right to one attempt, and all a consumer needs for it. */
+export type Leased = {
+  type: "leased";
+  route: Route;
+  request: CreateJob;
+  timeoutMs: number;
+  watched: boolean;
+};
+
+/** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. */
+export type Grant = Leased | { type: "wait"; delaySeconds: number } | { type: "ignore" };
+
+/** What the job says to each report. `go` false: the attempt is over (cancelled, fenced), stop the call. */
+export type Directive = { go: boolean; watched: boolean };
+
+/** What becomes of the queue message once its attempt is over. */
+export type Settlement = { type: "ack" } | { type: "retry"; delaySeconds: number };
+
+/** A purged job is `gone`; one that was never submitted, or whose key has run out, is `unknown`. */
+export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: "unknown" };
+
+/** One event: its place in the log, and its JSON, which starts with its type. */
+export type Frame = { seq: number; json: string };
+
+/** A run of the log, and where the job stood. */
+export type LogPage = {
+  jobId: string;
+  status: JobStatus;
+  lastSeq: number;
+  ended: boolean;
+  events: Frame[];
+  more: boolean;
+};
+
+/** A job's object from outside: each call may fail on the way. */
+export interface JobRpc {
+  submit(spec: JobSpec, request: CreateJob): Promise<Submitted>;
+  lease(token: string): Promise<Grant>;
+  append(token: string, part: Part): Promise<Directive>;
+  complete(token: string, rest: Part, answer: Answer, report: CallReport): Promise<Settlement>;
+  fail(token: string, failure: Failure, report: CallReport): Promise<Settlement>;
+  deadLetter(): Promise<void>;
+  cancel(reason: string): Promise<Found<JobView>>;
+  read(withPartialOutput: boolean): Promise<Found<JobView>>;
+  log(after: number): Promise<Found<LogPage>>;
+  /** WebSocket upgrades only: `?after=` and `?format=`. */
+  fetch(request: Request): Promise<Response>;
+}

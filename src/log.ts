@@ -1,0 +1,72 @@
+import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
+
+/**
+ * Writes one structured line per lifecycle event. The fields are listed here and nowhere else, so that
+ * nothing of a prompt, an answer, a key or a token can get into a log.
+ */
+export function logEvent(job: Job, event: LogEvent): void {
+  const line = lineOf(job, event);
+  if (line !== null) console.log(JSON.stringify({ ...subject(job), ...line, seq: event.seq }));
+}
+
+function subject(job: Job): Record<string, unknown> {
+  const route = job.spec.routes[currentAttempt(job)?.route ?? job.route];
+  return {
+    job_id: job.spec.id,
+    tenant: job.spec.tenant,
+    model: route?.name,
+    provider: route?.provider,
+    attempt: job.attempts.length,
+  };
+}
+
+function lineOf(job: Job, event: LogEvent): Record<string, unknown> | null {
+  const attempt = currentAttempt(job);
+  switch (event.type) {
+    case "queued":
+      return { event: "job.submitted", lane: job.spec.lane, priority: job.spec.priorityLevel };
+    case "started":
+      return { event: "job.started", queue_ms: elapsed(job.spec.runAt, event.at) };
+    case "progress":
+      return { event: "job.progressed", progress: event.progress, step: event.step };
+    case "delta":
+      return null;
+    case "attempt_failed":
+      return {
+        event: event.retry_at === null ? "job.given_up" : "job.retried",
+        error_code: event.error_code,
+        error: event.error,
+        retry_at: event.retry_at,
+        provider_ms: attempt?.providerMs,
+      };
+    case "completed":
+      return {
+        event: "job.completed",
+        finish_reason: event.result.finish_reason,
+        ...event.result.usage,
+        cost_usd: attempt?.costUsd,
+        ttft_ms: attempt?.ttftMs,
+        provider_ms: attempt?.providerMs,
+        total_ms: elapsed(job.spec.submittedAt, event.at),
+      };
+    case "failed":
+      return {
+        event: "job.failed",
+        error_code: event.error_code,
+        error: event.error,
+        total_ms: elapsed(job.spec.submittedAt, event.at),
+      };
+    case "cancelled":
+      return { event: "job.cancelled", total_ms: elapsed(job.spec.submittedAt, event.at) };
+  }
+}
+
+function elapsed(from: number, to: string): number {
+  return Date.parse(to) - from;
+}
+
+/** Writes one line about something that went wrong, and with which job. An error's name only: its text may hold content. */
+export function logFault(event: string, job: string | undefined, error?: unknown): void {
+  const name = error instanceof Error ? error.name : undefined;
+  console.error(JSON.stringify({ event, job, error: name }));
+}

@@ -1,0 +1,54 @@
+import { LANES, type Lane } from "./domain/lane.ts";
+import { logFault } from "./log.ts";
+import type { Doorbell } from "./schema/message.ts";
+
+/** The queue of a lane. */
+function laneQueue(env: Env, lane: Lane): Queue<Doorbell> {
+  switch (lane) {
+    case "high":
+      return env.LANE_HIGH;
+    case "normal":
+      return env.LANE_NORMAL;
+    case "low":
+      return env.LANE_LOW;
+    case "long":
+      return env.LANE_LONG;
+  }
+}
+
+const DEAD_LETTER = "dead_letter";
+export type Destination = Lane | typeof DEAD_LETTER;
+
+/** What a queue is for, by its name, to which a deployment may add; null if it is none of ours. */
+export function destinationOf(queue: string): Destination | null {
+  if (queue.includes("jobs-dead-letter")) return DEAD_LETTER;
+  return LANES.find((lane) => queue.includes(`jobs-${lane}`)) ?? null;
+}
+
+/** Messages waiting in each lane, as its queue last told this isolate. An estimate for people, never a decision. */
+const backlogs = new Map<Lane, { count: number; at: number }>();
+
+/** How long a count is worth telling, in milliseconds. */
+const BACKLOG_AGE_MS = 60_000;
+
+export function backlogOf(lane: Lane): number {
+  const heard = backlogs.get(lane);
+  return heard !== undefined && Date.now() - heard.at < BACKLOG_AGE_MS ? heard.count : 0;
+}
+
+/** Sends a job's message, at once or after `delaySeconds`. Never rejects: one that is lost is sent again by the job's alarm. */
+export async function ring(
+  env: Env,
+  to: Destination,
+  doorbell: Doorbell,
+  delaySeconds = 0,
+): Promise<void> {
+  try {
+    const queue = to === DEAD_LETTER ? env.DEAD_LETTERS : laneQueue(env, to);
+    const { metadata } = await queue.send(doorbell, { delaySeconds });
+    if (to === DEAD_LETTER) return;
+    backlogs.set(to, { count: metadata.metrics.backlogCount, at: Date.now() });
+  } catch (error) {
+    logFault("message.unsent", doorbell.job, error);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Job, LogEvent } from "../domain/job.ts";
+import type { CreateJob } from "../schema/job.ts";
+
+/**
+ * What one transition leaves behind, in one row: its events, and the job after them where it changed by
+ * more than its log. A row is written whole or not at all, so no state is ever torn, and a row is what
+ * the platform bills.
+ */
+type Commit = { events: LogEvent[]; appended: number; job?: Job; request?: Uint8Array };
+
+/** A run of a job's log. `more`: there are events behind the last one given. */
+export type Page = { events: LogEvent[]; more: boolean };
+
+const PREFIX = "commit:";
+
+/**
+ * A job object's rows, in the key-value face of its SQLite: a table of our own would cost two billed rows
+ * and two milliseconds a job to create (docs/storage.md). Reading a job that was never created writes nothing.
+ */
+export class JobStore {
+  readonly #storage: DurableObjectStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  load(): Job | null {
+    let newest: { seq: number; appended: number } | undefined;
+    for (const [key, commit] of this.#rows({ reverse: true })) {
+      newest ??= { seq: seqOf(key), appended: commit.appended };
+      if (commit.job !== undefined) return { ...commit.job, ...newest };
+    }
+    return null;
+  }
+
+  request(): CreateJob | null {
+    for (const [, { request }] of this.#rows({ limit: 1 })) {
+      return request === undefined
+        ? null
+        : (JSON.parse(new TextDecoder().decode(request)) as CreateJob);
+    }
+    return null;
+  }
+
+  create(job: Job, events: LogEvent[], request: CreateJob): void {
+    // As UTF-8: kept as a string, one character beyond Latin-1 would double it, and a row holds 2 MB (platform limit).
+    const bytes = new TextEncoder().encode(JSON.stringify(request));
+    this.#put(job.seq, { events, appended: 0, job, request: bytes });
+  }
+
+  /** Writes at most one row; none if nothing changed. */
+  commit(previous: Job, job: Job, events: LogEvent[]): void {
+    const moved = changed(previous, job);
+    if (events.length > 0) {
+      const { appended } = job;
+      this.#put(job.seq, moved ? { events, appended, job } : { events, appended });
+    } else if (moved) {
+      const last = this.#storage.kv.get<Commit>(keyOf(job.seq));
+      this.#put(job.seq, { events: [], appended: job.appended, ...last, job });
+    }
+  }
+
+  /** Events after `after`, whole rows, until about `maxChars` of text. */
+  events(after: number, maxChars: number): Page {
+    const events: LogEvent[] = [];
+    let chars = 0;
+    for (const [, commit] of this.#rows({ startAfter: keyOf(after) })) {
+      if (chars >= maxChars) return { events, more: true };
+      for (const event of commit.events) {
+        if (event.seq <= after) continue;
+        events.push(event);
+        chars += event.type === "delta" ? event.delta.length : 0;
+      }
+    }
+    return { events, more: false };
+  }
+
+  /** The text of the attempt whose `started` event is `startedSeq`. */
+  text(startedSeq: number): string {
+    let text = "";
+    for (const [, commit] of this.#rows({ start: keyOf(startedSeq) })) {
+      for (const event of commit.events) {
+        if (event.type === "delta" && event.seq > startedSeq) text += event.delta;
+      }
+    }
+    return text;
+  }
+
+  /** Deletes everything but the fact that the id was used. One synchronous block: all of it or nothing. */
+  purge(job: Job): Promise<void> {
+    const deleted = this.#storage.deleteAll();
+    this.#put(job.seq, { events: [], appended: 0, job });
+    return deleted;
+  }
+
+  forget(): Promise<void> {
+    return this.#storage.deleteAll();
+  }
+
+  #put(seq: number, commit: Commit): void {
+    this.#storage.kv.put(keyOf(seq), commit);
+  }
+
+  #rows(range: Omit<SyncKvListOptions, "prefix">): Iterable<[string, Commit]> {
+    return this.#storage.kv.list<Commit>({ prefix: PREFIX, ...range });
+  }
+}
+
+/** Zero-padded, so that keys sort as their numbers do. */
+function keyOf(seq: number): string {
+  return PREFIX + String(seq).padStart(9, "0");
+}
+
+function seqOf(key: string): number {
+  return Number(key.slice(PREFIX.length));
+}
+
+/** Whether more than the log grew: `seq` and `appended` are read off the newest row. */
+function changed(previous: Job, job: Job): boolean {
+  const before: Record<string, unknown> = { ...previous, seq: job.seq, appended: job.appended };
+  const keys = new Set([...Object.keys(before), ...Object.keys(job)]);
+  const after: Record<string, unknown> = { ...job };
+  return [...keys].some((key) => before[key] !== after[key]);
+}

@@ -1,0 +1,63 @@
+import { job } from "./support.ts";
+
+/** A subscriber of one job, as the Worker opens it: what it was sent, and how it was closed. */
+export class Follower {
+  readonly frames: string[] = [];
+  closed: number | null = null;
+  readonly #socket: WebSocket;
+  #stirred = Promise.withResolvers<void>();
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      this.frames.push(String(data));
+      this.#stir();
+    });
+    socket.addEventListener("close", ({ code }) => {
+      this.closed = code;
+      this.#stir();
+    });
+    socket.accept();
+  }
+
+  static async of(name: string, query = "format=ws"): Promise<Follower> {
+    const upgrade = new Request(`https://job/?${query}`, { headers: { upgrade: "websocket" } });
+    const { status, webSocket } = await job(name).fetch(upgrade);
+    if (webSocket === null) throw new Error(`no socket, but HTTP ${status}`);
+    return new Follower(webSocket);
+  }
+
+  say(message: string | ArrayBuffer): void {
+    this.#socket.send(message);
+  }
+
+  leave(): void {
+    this.#socket.close(1000, "Leaving");
+  }
+
+  /** The first `count` frames, once they are there. */
+  async first(count: number): Promise<string[]> {
+    await this.#until(() => this.frames.length >= count);
+    return this.frames.slice(0, count);
+  }
+
+  /** The close code, once there is one. */
+  async end(): Promise<number | null> {
+    await this.#until(() => this.closed !== null);
+    return this.closed;
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.#stirred.promise;
+  }
+
+  #stir(): void {
+    this.#stirred.resolve();
+    this.#stirred = Promise.withResolvers<void>();
+  }
+}
+
+/** Log lines as a WebSocket shows them. */
+export function asFrames(lines: string[]): string[] {
+  return lines.map((line) => line.replace('{"type":"', '{"type":"job_'));
+}

@@ -1,0 +1,37 @@
+import { env } from "cloudflare:workers";
+
+import type { AttemptPorts } from "../../src/attempt.ts";
+import { configOf } from "../../src/config.ts";
+import type { CallModel } from "../../src/provider/call.ts";
+import { ANSWER, job } from "./support.ts";
+
+/** How a scripted call ends: with an answer, or cut off. */
+export const ANSWERED = { ok: true, answer: ANSWER, usage: ANSWER.usage } as const;
+const STOPPED = { ok: false, error: { kind: "cut" }, usage: null } as const;
+
+export function portsOf(
+  name: string,
+  model: CallModel,
+  overrides: Partial<AttemptPorts> = {},
+): AttemptPorts {
+  const config = configOf({ ...env, UNWATCHED_JOIN_MS: "0" });
+  return { name, job: () => job(name), model, config, now: Date.now, ...overrides };
+}
+
+/** Says these texts and has then answered. */
+export function saying(...texts: string[]): CallModel {
+  return (_call, onText) => {
+    for (const text of texts) onText(text);
+    return Promise.resolve(ANSWERED);
+  };
+}
+
+/** Resolves when the call is told to stop, as a streaming client does. */
+export function untilStopped(stop: AbortSignal): Promise<typeof STOPPED> {
+  return new Promise((resolve) => {
+    stop.addEventListener("abort", () => resolve(STOPPED));
+  });
+}
+
+/** Is cut off before it has said a word. */
+export const beingCut: CallModel = () => Promise.resolve(STOPPED);
