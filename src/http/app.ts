@@ -1,0 +1,65 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { cors } from "hono/cors";
+import { createMiddleware } from "hono/factory";
+
+import { configOf } from "../config.ts";
+import type { App } from "./context.ts";
+import { DOCUMENT } from "./document.ts";
+import { ApiError, onError } from "./errors.ts";
+import { events } from "./events.ts";
+import { health } from "./health.ts";
+import { randomToken } from "./ids.ts";
+import { jobs } from "./jobs.ts";
+import { sockets } from "./sockets.ts";
+
+/** What every answer carries. A 101 has its headers already, and copying it would lose its socket. */
+const frame = createMiddleware<App>(async (c, next) => {
+  c.set("requestId", `req_${randomToken(12)}`);
+  await next();
+  if (c.res.status === 101) return;
+  c.header("x-request-id", c.get("requestId"));
+  c.header("x-content-type-options", "nosniff");
+  if (!c.res.headers.has("cache-control")) c.header("cache-control", "private, no-store");
+});
+
+const configure = createMiddleware<App>(async (c, next) => {
+  c.set("config", configOf(c.env));
+  await next();
+  if (c.get("config").AUTH_MODE === "none" && c.res.status !== 101) c.header("x-auth-mode", "none");
+});
+
+/** No cookies, so nothing rides along with a request from a foreign page. */
+const anyOrigin = cors({
+  origin: "*",
+  allowMethods: ["GET", "POST", "DELETE"],
+  allowHeaders: ["authorization", "content-type", "idempotency-key", "last-event-id", "prefer"],
+  exposeHeaders: ["location", "retry-after", "x-request-id", "idempotent-replayed", "etag"],
+  maxAge: 600,
+});
+
+/** The whole HTTP face: middleware in its order, the routes, the document made of them. */
+export function createApp(): OpenAPIHono<App> {
+  const app = new OpenAPIHono<App>();
+  app.onError(onError);
+  app.notFound((c) => onError(new ApiError("not-found", "There is nothing here"), c));
+  app.use(frame);
+  app.use(configure);
+  app.use("/api/*", anyOrigin);
+  app.use("/openapi.json", anyOrigin);
+  app.use("/health", anyOrigin);
+  app.route("/", jobs);
+  app.route("/", events);
+  app.route("/", sockets);
+  app.route("/", health);
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+  });
+  // Made once: it is the same for everybody.
+  let document: string | undefined;
+  app.get("/openapi.json", (c) => {
+    document ??= JSON.stringify(app.getOpenAPI31Document(DOCUMENT));
+    return c.body(document, 200, { "content-type": "application/json" });
+  });
+  return app;
+}

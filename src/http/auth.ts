@@ -1,0 +1,35 @@
+import { createMiddleware } from "hono/factory";
+
+import type { Config } from "../config.ts";
+import type { App, Principal, Scope } from "./context.ts";
+import { ApiError } from "./errors.ts";
+
+const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "admin"];
+
+/** The seam of authentication: from the request's credentials to a principal, or 401. Nothing else decides who asks. */
+export const authenticate = createMiddleware<App>(async (c, next) => {
+  const principal = await principalOf(c.req.header("authorization"), c.get("config"));
+  if (principal === null) {
+    const headers = { "www-authenticate": 'Bearer realm="afterword"' };
+    throw new ApiError("unauthorized", "A valid API key is required", { headers });
+  }
+  c.set("principal", principal);
+  await next();
+});
+
+async function principalOf(header: string | undefined, config: Config): Promise<Principal | null> {
+  if (config.AUTH_MODE === "none") return { tenant: "dev", tier: "default", scopes: EVERY_SCOPE };
+  const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(header ?? "")?.[1];
+  if (key === undefined || config.ADMIN_API_KEY === undefined) return null;
+  const same = await equal(key, config.ADMIN_API_KEY);
+  return same ? { tenant: "admin", tier: "default", scopes: EVERY_SCOPE } : null;
+}
+
+/** In constant time. Digests, because timingSafeEqual needs equal lengths and a length is a hint too. */
+async function equal(a: string, b: string): Promise<boolean> {
+  const encoder = new TextEncoder();
+  const [left, right] = await Promise.all(
+    [a, b].map((text) => crypto.subtle.digest("SHA-256", encoder.encode(text))),
+  );
+  return left !== undefined && right !== undefined && crypto.subtle.timingSafeEqual(left, right);
+}

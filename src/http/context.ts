@@ -1,0 +1,13 @@
+import type { Config } from "../config.ts";
+import type { Tier } from "../schema/job.ts";
+
+export type Scope = "jobs:read" | "jobs:write" | "admin";
+
+/** Who asks: fixed by the credentials alone. */
+export type Principal = { tenant: string; tier: Tier; scopes: readonly Scope[] };
+
+/** What a request carries through its handlers. */
+export type App = {
+  Bindings: Env;
+  Variables: { requestId: string; config: Config; principal: Principal };
+};

@@ -1,0 +1,72 @@
+import type { Hook } from "@hono/zod-openapi";
+
+import { Problem, PROBLEMS } from "../schema/error.ts";
+import type { App } from "./context.ts";
+import { ApiError } from "./errors.ts";
+
+type Status = (typeof PROBLEMS)[keyof typeof PROBLEMS]["status"];
+
+const content = { "application/problem+json": { schema: Problem } };
+
+/** The refusals a route may answer with, for the document. */
+export function problems<S extends Status>(
+  ...statuses: S[]
+): Record<S, { description: string; content: typeof content }> {
+  const entries = statuses.map((status) => {
+    const titles = Object.values(PROBLEMS).filter((problem) => problem.status === status);
+    return [status, { description: titles.map(({ title }) => title).join(", "), content }];
+  });
+  return Object.fromEntries(entries) as Record<S, { description: string; content: typeof content }>;
+}
+
+/** Faults told at once. A body can have a million, and they would be told in ten times its size. */
+const MAX_ERRORS = 50;
+const MAX_ERROR_CHARS = 200;
+
+/** A request that does not fit its schema: its faults with their places, the first as the human line. */
+export const refuseInvalid: Hook<unknown, App, string, undefined> = (result) => {
+  if (result.success) return undefined;
+  const errors = result.error.issues.slice(0, MAX_ERRORS).map((issue) => ({
+    pointer: shortened(pointerOf(issue.path)),
+    detail: shortened(issue.message),
+  }));
+  const first = errors[0];
+  const detail = first === undefined ? "" : humanLine(first);
+  throw new ApiError("invalid-request", detail, { errors });
+};
+
+/** A fault may name what it found, which may be the whole body. */
+function shortened(text: string): string {
+  return text.length > MAX_ERROR_CHARS ? `${text.slice(0, MAX_ERROR_CHARS)}…` : text;
+}
+
+/** Source: RFC 6901. */
+function pointerOf(path: PropertyKey[]): string {
+  return path
+    .map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`)
+    .join("");
+}
+
+function humanLine({ pointer, detail }: { pointer: string; detail: string }): string {
+  const field = pointer.slice(1);
+  return field === "" || detail.startsWith(field) ? detail : `${field}: ${detail}`;
+}
+
+/** What the document says of itself. */
+export const DOCUMENT = {
+  openapi: "3.1.0" as const,
+  info: {
+    title: "Afterword",
+    version: "0.1.0",
+    description:
+      "Asynchronous LLM jobs: submit a prompt, have a job id in milliseconds, get the answer by poll, Server-Sent Events or WebSocket.",
+    license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+  },
+  servers: [{ url: "/" }],
+  security: [{ bearer: [] }],
+  tags: [
+    { name: "jobs", description: "Submit, read, cancel." },
+    { name: "events", description: "Follow a job as it happens." },
+    { name: "service", description: "The service itself." },
+  ],
+};

@@ -1,0 +1,96 @@
+import Ajv2020 from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+
+export type OpenApi = { paths: Record<string, Record<string, Operation>> };
+type Operation = { responses: Record<string, { content?: Record<string, unknown> }> };
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+const ROOT = "https://document.example/openapi.json";
+
+/**
+ * The product's own document as a judge of its answers. Schemas that list their fields admit no others here:
+ * a field that is sent but not written down is as wrong as one that is written down but not sent.
+ */
+export class OpenApiJudge {
+  readonly document: OpenApi;
+  readonly #ajv = new Ajv2020({ strict: false, allErrors: true, discriminator: false });
+
+  constructor(document: OpenApi) {
+    this.document = document;
+    addFormats(this.#ajv);
+    this.#ajv.addSchema({ ...(closed(document as unknown as Json) as object), $id: ROOT });
+  }
+
+  /** Every answer the document knows: method, path, status. */
+  get answers(): string[] {
+    return Object.entries(this.document.paths).flatMap(([path, operations]) =>
+      Object.entries(operations).flatMap(([method, { responses }]) =>
+        Object.keys(responses).map((status) => nameOf(method, path, Number(status))),
+      ),
+    );
+  }
+
+  /** What is wrong with an answer of this route; empty if nothing. */
+  faultsOf(method: string, path: string, response: Response, body: unknown): string[] {
+    const answer = this.document.paths[path]?.[method.toLowerCase()]?.responses[response.status];
+    if (answer === undefined) return [`${nameOf(method, path, response.status)} is not documented`];
+    const type = response.headers.get("content-type")?.split(";")[0] ?? null;
+    const documented = Object.keys(answer.content ?? {});
+    if (type === null)
+      return documented.length === 0 ? [] : [`no content, documented: ${documented.join()}`];
+    if (!documented.includes(type)) return [`${type} is not documented`];
+    const at = [
+      "paths",
+      path,
+      method.toLowerCase(),
+      "responses",
+      `${response.status}`,
+      "content",
+      type,
+    ];
+    return this.faultsAt([...at, "schema"], body);
+  }
+
+  /** What is wrong with a value by the schema at this place of the document; empty if nothing. */
+  faultsAt(place: string[], value: unknown): string[] {
+    const pointer = place.map((part) => part.replaceAll("~", "~0").replaceAll("/", "~1"));
+    const $ref = `${ROOT}#/${pointer.map(encodeURIComponent).join("/")}`;
+    const validate = this.#ajv.compile({ $ref });
+    if (validate(value)) return [];
+    return (validate.errors ?? []).map(
+      ({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`,
+    );
+  }
+
+  /** The places of all schemas that come with an example, and the examples. */
+  get examples(): { place: string[]; example: Json }[] {
+    return [...examplesIn(this.document as unknown as Json, [])];
+  }
+}
+
+export function nameOf(method: string, path: string, status: number): string {
+  return `${method.toUpperCase()} ${path} ${status}`;
+}
+
+function closed(node: Json): Json {
+  if (Array.isArray(node)) return node.map(closed);
+  if (node === null || typeof node !== "object") return node;
+  const inner = Object.fromEntries(
+    Object.entries(node).map(([name, value]) => [name, closed(value)]),
+  );
+  const listed = node["type"] === "object" && "properties" in node;
+  return listed && !("additionalProperties" in node)
+    ? { ...inner, additionalProperties: false }
+    : inner;
+}
+
+function* examplesIn(node: Json, place: string[]): Generator<{ place: string[]; example: Json }> {
+  if (node === null || typeof node !== "object") return;
+  const { example, type, anyOf, oneOf, $ref } = node as Record<string, Json>;
+  if (example !== undefined && [type, anyOf, oneOf, $ref].some((word) => word !== undefined)) {
+    yield { place, example };
+  }
+  for (const [name, inner] of Object.entries(node)) {
+    if (name !== "example") yield* examplesIn(inner, [...place, name]);
+  }
+}

@@ -1,0 +1,17 @@
+/** Random numbers that a seed repeats (mulberry32), so that what failed once fails again. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The seed of this run, told so that it can be given again: `SEED=… npm test`. */
+export function seedOfRun(): number {
+  const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
+  console.log(`SEED=${seed}`);
+  return seed;
+}
