@@ -5,6 +5,9 @@
  * @typedef {{ job_id: string, status: string, error?: string, result?: { content: string } }} Job
  */
 
+/** An answer that has not come by then never will: a network may swallow a request without a word. */
+const PATIENCE_MS = 10_000;
+
 /** A refusal in the API's own words (application/problem+json). */
 export class Refused extends Error {
   /**
@@ -27,7 +30,7 @@ export class Refused extends Error {
  */
 export async function submitJob(request, idempotencyKey) {
   const send = () =>
-    fetch("/api/jobs", {
+    ask("/api/jobs", {
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
       body: JSON.stringify(request),
@@ -40,7 +43,7 @@ export async function submitJob(request, idempotencyKey) {
  * @returns {Promise<Job>}
  */
 export async function getJob(pollUrl) {
-  return read(await fetch(pollUrl));
+  return read(await ask(pollUrl));
 }
 
 /**
@@ -48,7 +51,7 @@ export async function getJob(pollUrl) {
  * @returns {Promise<Job>}
  */
 export async function cancelJob(cancelUrl) {
-  return read(await fetch(cancelUrl, { method: "POST" }));
+  return read(await ask(cancelUrl, { method: "POST" }));
 }
 
 /**
@@ -70,6 +73,14 @@ export function newKey() {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+function ask(url, init = {}) {
+  return fetch(url, { ...init, signal: AbortSignal.timeout(PATIENCE_MS) });
 }
 
 /** @param {Response} response */

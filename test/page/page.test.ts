@@ -1,12 +1,11 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import type { JobView } from "../../src/schema/job.ts";
 import { Api, textOf } from "../support/api.ts";
-import { launchBrowser } from "../support/browser.ts";
+import { atFirst, launchBrowser } from "../support/browser.ts";
 import { startProduct, type Product } from "../support/product.ts";
+import { sh } from "../support/shell.ts";
 
 let product: Product;
 let browser: Browser;
@@ -61,9 +60,11 @@ async function submit(model: string, prompt = freshPrompt()): Promise<void> {
   await part("submit").click();
 }
 
-/** The job as the page shows it at the end. */
-async function shownJob(): Promise<JobView> {
-  await part("job-json").filter({ hasText: '"job_id"' }).waitFor();
+/** The job as the page shows it once it shows this field; the page may have shown it before, as it was then. */
+async function shownJob(field: keyof JobView = "job_id"): Promise<JobView> {
+  await part("job-json")
+    .filter({ hasText: `"${field}"` })
+    .waitFor();
   return JSON.parse(await textIn("job-json")) as JobView;
 }
 
@@ -84,12 +85,6 @@ function recordGrowth() {
     }).observe(output, { characterData: true, childList: true, subtree: true });
     return lengths;
   });
-}
-
-/** Runs a curl command as a user's shell would, and adds the answer's status on a line of its own. */
-async function sh(curl: string): Promise<string> {
-  const command = `${curl} --noproxy '*' -sS -w '\n%{http_code}'`;
-  return (await promisify(execFile)("sh", ["-c", command])).stdout;
 }
 
 describe("a job submitted on the page", () => {
@@ -181,7 +176,10 @@ describe("a job submitted on the page", () => {
     page.on("request", (request) => {
       if (request.method() === "POST") keys.push(request.headers()["idempotency-key"]);
     });
-    await page.route("**/api/jobs", (route) => route.abort(), { times: 1 });
+    await page.route(
+      "**/api/jobs",
+      atFirst((route) => route.abort()),
+    );
     await submit("simulator/standard");
     await statusIs("completed");
     expect(keys).toEqual([await textIn("job-id"), await textIn("job-id")]);
@@ -190,12 +188,15 @@ describe("a job submitted on the page", () => {
 
   it("is read to its end by a subscriber whose stream was refused at first", async () => {
     await open();
-    await page.route("**/events*", (route) => route.fulfill({ status: 502 }), { times: 1 });
+    await page.route(
+      "**/events*",
+      atFirst((route) => route.fulfill({ status: 502 })),
+    );
     await submit("simulator/standard");
     await part("connection").filter({ visible: true }).waitFor();
     await statusIs("completed");
     expect(await part("connection").isHidden()).toBe(true);
-    expect(await textIn("output")).toBe((await shownJob()).result?.content);
+    expect(await textIn("output")).toBe((await shownJob("result")).result?.content);
     expectComplaint(/502/);
   });
 });
