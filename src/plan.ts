@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { JobSpec, Route } from "./domain/job.ts";
+import { estimatedPromptTokens } from "./domain/cost.ts";
 import { laneOf } from "./domain/lane.ts";
 import { TIERS } from "./domain/tier.ts";
 import { ignoredParams, resolveModel } from "./provider/resolve.ts";
@@ -12,7 +13,15 @@ export type Submission = {
   id: string;
   idempotencyKey: string | null;
   fingerprint: string;
+  /** Random, so that no other job ever has it, under whatever id. */
+  uid: string;
   now: number;
+  /** The job this one repeats. */
+  replayOf?: string;
+  /** How long its id is taken, where not as the settings say. */
+  keySeconds?: number;
+  /** The operator's word on the priority, above the request's and the tier's. */
+  priorityLevel?: number;
 };
 
 /** What is wrong with a request beyond its shape: where (a JSON pointer) and what. */
@@ -23,15 +32,18 @@ export type Planned = { ok: true; spec: JobSpec } | { ok: false; refusals: Refus
 export function planJob(submission: Submission, config: Config): Planned {
   const { request, tier, now } = submission;
   const models = routesOf(request, config);
-  const priority = priorityOf(request, tier);
+  const priority = priorityOf(submission);
   const refusals = [...models.refusals, ...priority.refusals];
   if (refusals.length > 0) return { ok: false, refusals };
   const profile = request.profile ?? "default";
   const long = profile === "long_running";
   const interactive = profile === "interactive";
   const runAt = now + (request.delay_seconds ?? 0) * 1_000;
+  const startBy = runAt + (request.ttl_seconds ?? config.DEFAULT_TTL_SECONDS) * 1_000;
   const spec: JobSpec = {
     id: submission.id,
+    uid: submission.uid,
+    replayOf: submission.replayOf ?? null,
     tenant: submission.tenant,
     tier,
     priorityLevel: priority.level,
@@ -42,6 +54,7 @@ export function planJob(submission: Submission, config: Config): Planned {
     maxAttempts:
       request.max_attempts ??
       (long ? config.LONG_RUNNING_MAX_ATTEMPTS : config.DEFAULT_MAX_ATTEMPTS),
+    maxStalls: config.MAX_STALLS,
     timeoutMs:
       request.timeout_ms ?? (long ? config.LONG_RUNNING_TIMEOUT_MS : config.DEFAULT_TIMEOUT_MS),
     leaseMs: config.LEASE_SECONDS * 1_000,
@@ -51,10 +64,12 @@ export function planJob(submission: Submission, config: Config): Planned {
     },
     submittedAt: now,
     runAt,
-    startBy: runAt + (request.ttl_seconds ?? config.DEFAULT_TTL_SECONDS) * 1_000,
+    startBy,
+    endBy: startBy + config.JOB_LIFE_SECONDS * 1_000,
+    promptTokens: estimatedPromptTokens(request),
     retentionMs: (request.retention_seconds ?? config.RETENTION_SECONDS) * 1_000,
     failedRetentionMs: (request.retention_seconds ?? config.FAILED_RETENTION_SECONDS) * 1_000,
-    keyExpiresAt: now + config.IDEMPOTENCY_SECONDS * 1_000,
+    keyExpiresAt: now + (submission.keySeconds ?? config.IDEMPOTENCY_SECONDS) * 1_000,
     user: request.user ?? null,
     metadata: request.metadata ?? {},
   };
@@ -85,7 +100,9 @@ function routesOf(request: CreateJob, config: Config): { routes: Route[]; refusa
   return { routes, refusals };
 }
 
-function priorityOf(request: CreateJob, tier: Tier): { level: number; refusals: Refusal[] } {
+function priorityOf(submission: Submission): { level: number; refusals: Refusal[] } {
+  const { request, tier, priorityLevel: ordered } = submission;
+  if (ordered !== undefined) return { level: ordered, refusals: [] };
   const { priorityLevel, bestPriorityLevel } = TIERS[tier];
   const level = request.priority ?? priorityLevel;
   if (level >= bestPriorityLevel) return { level, refusals: [] };

@@ -2,12 +2,16 @@ import type { Usage } from "../schema/chat.ts";
 import type { Failure } from "./failure.ts";
 import type { Answer, Job, LogEvent } from "./job.ts";
 
-/** What a consumer measured of its call; null where the call did not get that far. */
+/** What a consumer knows of its call; null where the call did not get that far. */
 export type CallReport = {
   ttftMs: number | null;
   providerMs: number | null;
+  /** As the provider reported it. */
   usage: Usage | null;
-  costUsd: number | null;
+  /** The provider had taken the call on, so it may bill it even where nothing came of it. */
+  taken: boolean;
+  /** Bytes of UTF-8 of all that came, text and tool calls; null where nobody is left to tell. */
+  answerBytes: number | null;
 };
 
 /** Text of the running attempt. Parts are counted from 0, so one sent twice is seen to be the same. */
@@ -18,8 +22,14 @@ export type Command =
   | ({ type: "append"; token: string } & Part)
   | ({ type: "complete"; token: string; answer: Answer; report: CallReport } & Part)
   | { type: "fail"; token: string; failure: Failure; report: CallReport; jitter: number }
+  /** The consumer of a stopped attempt tells what its call came to. */
+  | { type: "account"; token: string; report: CallReport }
+  /** The queue itself has given the job's message up. */
+  | { type: "give_up" }
+  /** The dead letter is written. */
   | { type: "dead_letter" }
   | { type: "cancel"; reason: string }
+  | { type: "delete" }
   | { type: "wake"; jitter: number };
 
 /** What is to be done once the job is stored. Each may be lost or repeated without harm: the alarm is the clock. */
@@ -36,11 +46,11 @@ export type Transition =
 
 /** Every status lists every command it accepts; all the rest are illegal. */
 export const ACCEPTS: Record<Job["status"], readonly Command["type"][]> = {
-  queued: ["lease", "dead_letter", "cancel", "wake"],
-  active: ["append", "complete", "fail", "cancel", "wake"],
-  failing: ["dead_letter", "cancel", "wake"],
-  completed: ["wake"],
-  failed: ["wake"],
-  cancelled: ["wake"],
+  queued: ["lease", "account", "give_up", "cancel", "wake"],
+  active: ["append", "complete", "fail", "account", "cancel", "wake"],
+  failing: ["account", "dead_letter", "cancel", "wake"],
+  completed: ["account", "delete", "wake"],
+  failed: ["account", "dead_letter", "delete", "wake"],
+  cancelled: ["account", "delete", "wake"],
   purged: ["wake"],
 };

@@ -46,6 +46,23 @@ export function classify(error: CallError): Failure {
   }
 }
 
+/** Whether the provider had taken the call on, so that it may bill it though it failed. */
+export function wasTaken(error: CallError): boolean {
+  switch (error.kind) {
+    case "status":
+    case "unreachable":
+    case "quota":
+    case "not_configured":
+      return false;
+    case "timeout":
+    case "cut":
+    case "malformed":
+    case "empty":
+    case "content_filter":
+      return true;
+  }
+}
+
 /** A consumer that died or went silent: its lease ran out. */
 export const STALLED: Failure = {
   code: "stalled",
@@ -57,6 +74,13 @@ export const STALLED: Failure = {
 export const EXPIRED: Failure = {
   code: "expired",
   message: "The job was not started in time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+export const OVERDUE: Failure = {
+  code: "timeout",
+  message: "The job ran out of its time",
   remedy: "give_up",
   retryAfterMs: null,
 };

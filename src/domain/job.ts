@@ -1,16 +1,21 @@
 import type { ToolCall, Usage } from "../schema/chat.ts";
 import type { JobEvent } from "../schema/event.ts";
 import type { JobResult, Tier } from "../schema/job.ts";
+import type { Price } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
 import type { BackOff } from "./retry.ts";
 
-/** One model a job may call: as the caller named it, who serves it, and what it is called there. */
-export type Route = { name: string; provider: string; model: string };
+/** One model a job may call: as the caller named it, who serves it, what it is called there, and what it cost at submission. */
+export type Route = { name: string; provider: string; model: string; price: Price | null };
 
 /** What was fixed at submission. Instants are epoch milliseconds; those of submission by the Worker's clock. */
 export type JobSpec = {
   id: string;
+  /** Random, so that no other job ever has it, though an id may be used again once its key has expired. */
+  uid: string;
+  /** The job this one repeats. */
+  replayOf: string | null;
   tenant: string;
   tier: Tier;
   priorityLevel: number;
@@ -22,6 +27,8 @@ export type JobSpec = {
   routes: Route[];
   /** Calls each route may get. */
   maxAttempts: number;
+  /** Consumers that may die or go silent on it; one more, and it is given up. */
+  maxStalls: number;
   timeoutMs: number;
   leaseMs: number;
   backOff: BackOff;
@@ -29,6 +36,10 @@ export type JobSpec = {
   runAt: number;
   /** Not started by then, it fails with `expired`. */
   startBy: number;
+  /** Not ended by then, it fails with `timeout`. */
+  endBy: number;
+  /** What the prompt is likely to count, for calls whose provider says nothing. */
+  promptTokens: number;
   retentionMs: number;
   failedRetentionMs: number;
   /** Until then the id is taken even if the job is purged. */
@@ -41,6 +52,8 @@ export type JobSpec = {
 export type Attempt = {
   number: number;
   route: number;
+  /** Of its lease: by it a consumer that was stopped still accounts for its call. */
+  token: string;
   outcome: "running" | "completed" | "failed" | "cancelled";
   startedAt: number;
   /** `seq` of its `started` event: the text after it, up to the next start, is this attempt's. */
@@ -54,22 +67,27 @@ export type Attempt = {
 };
 
 /** A consumer's exclusive, expiring right to one attempt; the token fences late writers. */
-export type Lease = { token: string; expiresAt: number };
+type Lease = { token: string; expiresAt: number };
 
 /** What the model said about its answer. The text itself is the attempt's deltas in the log. */
 export type Answer = Omit<JobResult, "content" | "tool_calls"> & { tool_calls: ToolCall[] };
 
 export type Phase =
   /** `ringAt`: when to send the queue message again, should the last one be lost. */
-  | { status: "queued"; readyAt: number; ringAt: number; rings: number }
+  | ({ status: "queued"; readyAt: number } & Ring)
   | { status: "active"; lease: Lease }
   /** Given up, and the dead-letter consumer is told; at `endAt` it fails even if that consumer never comes. */
   | { status: "failing"; failure: Failure; endAt: number }
   | { status: "completed"; endedAt: number; answer: Answer }
-  | { status: "failed"; endedAt: number; failure: Failure }
-  | { status: "cancelled"; endedAt: number; reason: string }
-  /** Content deleted; the id still answers that it was here. */
-  | { status: "purged"; purgedAt: number };
+  /** `letter`: when to ring for the dead-letter consumer again; null once the dead letter is written. */
+  | { status: "failed"; endedAt: number; failure: Failure; letter: Ring | null }
+  /** `letterToo`: it had been given up, so a dead letter may have been written of it. */
+  | { status: "cancelled"; endedAt: number; reason: string; letterToo: boolean }
+  /** Content deleted; the id still answers that it was here. `letterToo`: its dead letter must go as well. */
+  | { status: "purged"; purgedAt: number; letterToo: boolean };
+
+/** A message that may have to be sent again: when, and how often it was sent. */
+export type Ring = { ringAt: number; rings: number };
 
 export type Job = {
   spec: JobSpec;
@@ -77,6 +95,8 @@ export type Job = {
   seq: number;
   /** Parts of text the current attempt has appended: the next one expected. */
   appended: number;
+  /** Bytes of UTF-8 in them. */
+  said: number;
   /** Index into `spec.routes`. */
   route: number;
   attempts: Attempt[];
@@ -93,6 +113,22 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 
 /** The same before it has its place in the log. */
 export type Fact = DistributiveOmit<LogEvent, "seq" | "at">;
+
+/** Whether two submissions of one id ask for the same job. */
+export function isSameSubmission(a: JobSpec, b: JobSpec): boolean {
+  return a.fingerprint === b.fingerprint && a.idempotencyKey === b.idempotencyKey;
+}
+
+/** Whether there may be a dead letter of it. */
+export function hasLetter(job: Job): boolean {
+  if (job.status === "cancelled" || job.status === "purged") return job.letterToo;
+  return job.status === "failing" || job.status === "failed";
+}
+
+/** Of the job's dead letter, should it ever have one. */
+export function dlqIdOf({ uid }: JobSpec): string {
+  return `dlq_${uid}`;
+}
 
 /** Whether its terminal event is in the log. */
 export function hasEnded(job: Job): boolean {
@@ -119,20 +155,19 @@ export function retainedUntil(job: Job): number | null {
   }
 }
 
-/** A next attempt that nobody fetches for this long after it was due is given up. */
-const RETRY_START_MS = 86_400_000;
-
 /** When time alone moves the job to its next status. Null: time never does. */
 export function dueAt(job: Job): number | null {
   switch (job.status) {
     case "queued":
-      return job.attempts.length === 0 ? job.spec.startBy : job.readyAt + RETRY_START_MS;
+      return job.attempts.length === 0 ? job.spec.startBy : job.spec.endBy;
     case "active":
-      return job.lease.expiresAt;
+      return Math.min(job.lease.expiresAt, job.spec.endBy);
     case "failing":
       return job.endAt;
-    case "completed":
     case "failed":
+      // What nobody wrote down is kept until somebody does.
+      return job.letter === null ? retainedUntil(job) : null;
+    case "completed":
     case "cancelled":
       return retainedUntil(job);
     case "purged":
@@ -143,5 +178,6 @@ export function dueAt(job: Job): number | null {
 /** When the job's alarm must have fired. Every status has such a time, so no job waits on a message alone. */
 export function wakeAt(job: Job): number {
   const due = dueAt(job) ?? Infinity;
-  return job.status === "queued" ? Math.min(due, job.ringAt) : due;
+  if (job.status === "queued") return Math.min(due, job.ringAt);
+  return job.status === "failed" && job.letter !== null ? job.letter.ringAt : due;
 }

@@ -10,23 +10,33 @@ export type PaceState = {
   lastTextAt: number | null;
   /** When the job was last spoken to at all. */
   lastReportAt: number;
+  /** Whether it has been shown any text. */
+  shown: boolean;
 };
 
 /** One row holds at most about this much text; more goes out at once. */
 export const MAX_PART_CHARS = 65_536;
 
 /**
- * When the waiting text goes out: at once after a pause, else joined with what follows for a while,
- * briefly while somebody watches and longer while nobody does, since every part is a billed row.
+ * When the waiting text goes out. While somebody watches: at once after a pause, else joined for a moment with what
+ * follows. While nobody does: after a long wait, since every part is a billed row.
  */
 export function textAt(state: PaceState, settings: PaceSettings): number {
   if (state.pendingSince === null) return Infinity;
-  if (state.pendingChars >= MAX_PART_CHARS || state.lastTextAt === null) return state.pendingSince;
-  const joinMs = state.watched ? settings.watchedJoinMs : settings.unwatchedJoinMs;
-  return Math.max(state.pendingSince, state.lastTextAt + joinMs);
+  if (state.pendingChars >= MAX_PART_CHARS) return state.pendingSince;
+  if (!state.watched) {
+    const since = state.lastTextAt ?? state.pendingSince;
+    return Math.max(state.pendingSince, since + settings.unwatchedJoinMs);
+  }
+  if (state.lastTextAt === null) return state.pendingSince;
+  return Math.max(state.pendingSince, state.lastTextAt + settings.watchedJoinMs);
 }
 
-/** When to ask, with or without text, whether the job was cancelled and whether anybody watches. */
+/**
+ * When to ask whether the job was cancelled and whether anybody watches: regularly, and with the first text, for who
+ * has just submitted a job has often just come to watch it.
+ */
 export function pulseAt(state: PaceState, settings: PaceSettings): number {
+  if (state.pendingSince !== null && !state.shown) return state.pendingSince;
   return state.lastReportAt + settings.pulseMs;
 }

@@ -1,6 +1,7 @@
-import type { JobStatus, JobView } from "../schema/job.ts";
+import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
 import { estimatedWaitSeconds } from "./estimate.ts";
-import { currentAttempt, retainedUntil, type Attempt, type Job } from "./job.ts";
+import { iso } from "./instant.ts";
+import { currentAttempt, dlqIdOf, retainedUntil, type Attempt, type Job } from "./job.ts";
 
 /** A job's status as its owner sees it: giving up is still its last activity. */
 export function statusOf(job: Job): JobStatus {
@@ -43,7 +44,7 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     user: spec.user,
     metadata: spec.metadata,
     batch_id: null,
-    replay_of: null,
+    replay_of: spec.replayOf,
     ...costs(job.attempts),
     ...(attempt === undefined ? {} : { started_at: iso(attempt.startedAt) }),
     ...phaseView(job, attempt, now, backlog),
@@ -75,6 +76,7 @@ function phaseView(
         error: job.failure.message,
         error_code: job.failure.code,
         failed_at: iso(job.endedAt),
+        dlq_id: dlqIdOf(job.spec),
       };
     case "cancelled":
       return {
@@ -87,6 +89,32 @@ function phaseView(
     case "purged":
       return {};
   }
+}
+
+/** Whether there is text that has not become a result: of an attempt that runs, or that was cancelled. */
+export function partIsShown(job: Job): boolean {
+  if (job.status === "cancelled") return currentAttempt(job)?.outcome === "cancelled";
+  return job.status === "active" || job.status === "failing";
+}
+
+/** A job's calls as its owner sees them, in their order. */
+export function attemptsOf(job: Job): AttemptView[] {
+  return job.attempts.map((attempt) => {
+    const { failure, endedAt } = attempt;
+    const route = job.spec.routes[attempt.route];
+    return {
+      attempt: attempt.number,
+      model: route?.name ?? "",
+      provider: route?.provider ?? "",
+      status: attempt.outcome === "running" ? "active" : attempt.outcome,
+      started_at: iso(attempt.startedAt),
+      ended_at: endedAt === null ? null : iso(endedAt),
+      usage: attempt.usage,
+      cost_usd: attempt.costUsd,
+      ...(failure === null ? {} : { error: failure.message, error_code: failure.code }),
+      timings: { ttft_ms: attempt.ttftMs, provider_ms: attempt.providerMs },
+    };
+  });
 }
 
 function runAt(job: Job): Partial<JobView> {
@@ -109,8 +137,4 @@ function costs(attempts: Attempt[]): Pick<JobView, "cost_usd" | "wasted_cost_usd
     .filter((attempt) => attempt.outcome === "failed" || attempt.outcome === "cancelled")
     .reduce((sum, attempt) => sum + (attempt.costUsd ?? 0), 0);
   return { cost_usd: answered?.costUsd ?? null, wasted_cost_usd: wasted };
-}
-
-function iso(instant: number): string {
-  return new Date(instant).toISOString();
 }

@@ -4,14 +4,21 @@ import type { CallError } from "../domain/failure.ts";
 import type { Answer } from "../domain/job.ts";
 import { Usage, type ToolCall } from "../schema/chat.ts";
 
-/** How a call ended, and the usage it reported by then. */
-export type CallOutcome = { usage: Usage | null } & (
-  | { ok: true; answer: Answer }
-  | { ok: false; error: CallError }
-);
+/** How a call ended, and what had come of it by then. */
+export type CallOutcome = {
+  /** As the provider reported it; null where it has not. */
+  usage: Usage | null;
+  /** Something of an answer had come: the provider was at work, and may bill it however the call ended. */
+  begun: boolean;
+  /** Bytes of UTF-8 of the text and the tool calls that were taken, whether or not the answer is whole. */
+  answerBytes: number;
+} & ({ ok: true; answer: Answer } | { ok: false; error: CallError });
 
 /** Most bytes of tool calls. They are kept in one row with the job, and a row holds 2 MB (platform limit). */
 const MAX_TOOL_CALL_BYTES = 524_288;
+
+/** Of the model's name and the finish reason: kept in the same row, and whatever a provider likes to send. */
+const MAX_NAME_CHARS = 200;
 
 const encoder = new TextEncoder();
 
@@ -42,30 +49,40 @@ export class AnswerBuilder {
 
   add(chunk: Partial<ChatCompletionChunk>): void {
     this.begun = true;
-    if (typeof chunk.model === "string") this.#model = chunk.model;
+    if (typeof chunk.model === "string") this.#model = chunk.model.slice(0, MAX_NAME_CHARS);
     const usage = Usage.safeParse(chunk.usage);
     if (usage.success) this.#usage = usage.data;
     const choice: Partial<ChatCompletionChunk.Choice> | undefined = chunk.choices?.[0];
     if (choice === undefined) return;
-    this.#finishReason = choice.finish_reason ?? this.#finishReason;
-    for (const part of choice.delta?.tool_calls ?? []) this.#addToolCall(part);
+    this.#finishReason = choice.finish_reason?.slice(0, MAX_NAME_CHARS) ?? this.#finishReason;
+    for (const part of choice.delta?.tool_calls ?? []) {
+      if (!this.full) this.#addToolCall(part);
+    }
     // A refusal is what the model has to say; it is its text.
     this.#addText(choice.delta?.content ?? choice.delta?.refusal ?? "");
     if (!this.full) return;
     this.#finishReason = "length";
   }
 
+  /** Bytes of UTF-8 of the text and the tool calls that were taken so far. */
+  get answerBytes(): number {
+    const calls = [...this.#toolCalls.values()];
+    return this.#textBytes + (calls.length === 0 ? 0 : bytesOf(JSON.stringify(calls)));
+  }
+
   /** How the call ended. `broke`: what broke it off, if anything did; once the model is done it no longer matters. */
   finish(broke: CallError | null): CallOutcome {
+    const { begun, answerBytes } = this;
+    const came = { usage: this.#usage, begun, answerBytes };
     const error = this.#errorOf(broke);
-    if (error !== null) return { ok: false, error, usage: this.#usage };
+    if (error !== null) return { ok: false, error, ...came };
     const answer: Answer = {
       model: this.#model,
       finish_reason: this.#finishReason ?? "stop",
       tool_calls: [...this.#toolCalls.values()],
       usage: this.#usage,
     };
-    return { ok: true, answer, usage: this.#usage };
+    return { ok: true, answer, ...came };
   }
 
   #errorOf(broke: CallError | null): CallError | null {
@@ -82,25 +99,42 @@ export class AnswerBuilder {
     }
   }
 
+  /** Takes as much of it as there is room for, in whole characters. */
   #addText(text: string): void {
-    if (text === "") return;
-    this.#textBytes += encoder.encode(text).byteLength;
-    this.#onText(text);
-    if (this.#textBytes >= this.#maxBytes) this.full = true;
+    const bytes = bytesOf(text);
+    const room = this.#maxBytes - this.#textBytes;
+    if (bytes >= room) this.full = true;
+    const taken = bytes > room ? beginningOf(text, room) : { text, bytes };
+    if (taken.text === "") return;
+    this.#textBytes += taken.bytes;
+    this.#onText(taken.text);
   }
 
+  /** Takes the part whole, or not at all where there is no room: half a part is no JSON either. */
   #addToolCall(part: ChatCompletionChunk.Choice.Delta.ToolCall): void {
+    const bytes = bytesOf(JSON.stringify(part));
+    const room = MAX_TOOL_CALL_BYTES - this.#toolCallBytes;
+    if (bytes >= room) this.full = true;
+    if (bytes > room) return;
+    this.#toolCallBytes += bytes;
     const call = this.#toolCalls.get(part.index) ?? {
       id: "",
       type: "function",
       function: { name: "", arguments: "" },
     };
-    const words = part.function?.arguments ?? "";
     call.id ||= part.id ?? "";
     call.function.name ||= part.function?.name ?? "";
-    call.function.arguments += words;
+    call.function.arguments += part.function?.arguments ?? "";
     this.#toolCalls.set(part.index, call);
-    this.#toolCallBytes += encoder.encode(JSON.stringify(part)).byteLength;
-    if (this.#toolCallBytes >= MAX_TOOL_CALL_BYTES) this.full = true;
   }
+}
+
+function bytesOf(text: string): number {
+  return encoder.encode(text).byteLength;
+}
+
+/** As many of a text's characters as fit into `maxBytes`. */
+function beginningOf(text: string, maxBytes: number): { text: string; bytes: number } {
+  const { read, written } = encoder.encodeInto(text, new Uint8Array(maxBytes));
+  return { text: text.slice(0, read), bytes: written };
 }

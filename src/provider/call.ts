@@ -37,9 +37,9 @@ const AFTER_FINISH_MS = 2_000;
 export function liveModel(config: Config): CallModel {
   return async (call, onText, stop) => {
     const client = clientFor(call.route, config);
-    if (client === null) return { ok: false, error: { kind: "not_configured" }, usage: null };
-    const deadlines = new Deadlines(stop, call.timeoutMs);
     const answer = new AnswerBuilder(config.MAX_OUTPUT_BYTES, onText);
+    if (client === null) return answer.finish({ kind: "not_configured" });
+    const deadlines = new Deadlines(stop, call.timeoutMs);
     const patience = Math.max(1, call.timeoutMs / config.DEFAULT_TIMEOUT_MS);
     try {
       deadlines.within("headers", config.HEADERS_TIMEOUT_MS * patience);

@@ -1,12 +1,12 @@
 import type { Config } from "../config.ts";
 import type { Route } from "../domain/job.ts";
-import type { ModelParams, Usage } from "../schema/chat.ts";
+import type { Price } from "../domain/cost.ts";
+import type { ModelParams } from "../schema/chat.ts";
 import {
   PROVIDERS,
   SIMULATED_MODELS,
   SIMULATOR,
   isProvider,
-  type Price,
   type Provider,
   type ProviderName,
 } from "./table.ts";
@@ -33,26 +33,28 @@ export function resolveModel(name: string, config: Config): Resolved {
     : listed({ name, provider: owner, model: name }, config);
 }
 
-/** What a call cost in dollars; null where the usage or the price is not known. */
-export function costOf(route: Route, usage: Usage | null, config: Config): number | null {
-  if (usage === null) return null;
-  if (route.provider === SIMULATOR) return 0;
-  const price = isProvider(route.provider) ? priceOf(route.provider, route.model, config) : null;
-  if (price?.input == null || price.output === null) return null;
-  return (usage.prompt_tokens * price.input + usage.completion_tokens * price.output) / 1_000_000;
-}
+/** The simulator is nobody's to bill. */
+const FREE: Price = { input: 0, output: 0 };
 
 function simulated(name: string, model: string, config: Config): Resolved {
   if (!(SIMULATED_MODELS as readonly string[]).includes(model)) return unknown(name);
-  if (config.AUTH_MODE === "none") return { ok: true, route: { name, provider: SIMULATOR, model } };
+  if (config.AUTH_MODE === "none") return { ok: true, route: simulatorFor(name, model) };
   return { ok: false, reason: `model "${name}" answers only with AUTH_MODE=none` };
 }
 
-function listed(route: Route & { provider: ProviderName }, config: Config): Resolved {
-  const { name, provider, model } = route;
-  if (priceOf(provider, model, config) === null) return unknown(name);
-  if (config.providers[provider] !== undefined) return { ok: true, route };
-  if (config.AUTH_MODE === "none") return { ok: true, route: { ...route, provider: SIMULATOR } };
+function simulatorFor(name: string, model: string): Route {
+  return { name, provider: SIMULATOR, model, price: FREE };
+}
+
+function listed(
+  asked: { name: string; provider: ProviderName; model: string },
+  config: Config,
+): Resolved {
+  const { name, provider, model } = asked;
+  const price = priceOf(provider, model, config);
+  if (price === null) return unknown(name);
+  if (config.providers[provider] !== undefined) return { ok: true, route: { ...asked, price } };
+  if (config.AUTH_MODE === "none") return { ok: true, route: simulatorFor(name, model) };
   return { ok: false, reason: `model "${name}" needs ${settingsOf(provider)} to be set` };
 }
 

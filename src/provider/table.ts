@@ -1,5 +1,4 @@
-/** Dollars per million tokens; null where the price is not known beforehand. */
-export type Price = { input: number | null; output: number | null };
+import type { Price } from "../domain/cost.ts";
 
 export type Provider = {
   /** Its settings are `<prefix>_API_KEY` and `<prefix>_BASE_URL`. */

@@ -120,6 +120,9 @@ export const Usage = z
     prompt_tokens: z.int().min(0),
     completion_tokens: z.int().min(0),
     total_tokens: z.int().min(0),
+    estimated: z.boolean().optional().meta({
+      description: "True where the provider reported none and it was estimated.",
+    }),
   })
   .meta({ id: "Usage" });
 export type Usage = z.infer<typeof Usage>;

@@ -62,6 +62,10 @@ export const CreateJob = z
     ttl_seconds: z.int().min(1).max(2_592_000).optional().meta({
       description: "Fails with `expired` if not started this long after it is due. Default 86 400.",
     }),
+    dedupe_window_seconds: z.int().min(0).max(86_400).optional().meta({
+      description:
+        "Without an Idempotency-Key: within this window the same user, model, input and params are the same job. Default 0: off.",
+    }),
     user: z.string().min(1).max(256).optional(),
     metadata: z
       .record(z.string().min(1).max(64), z.string().max(512))
@@ -141,6 +145,24 @@ export const JobResult = z
   .meta({ id: "JobResult" });
 export type JobResult = z.infer<typeof JobResult>;
 
+/** One call to a model, as its job's owner sees it. */
+export const AttemptView = z
+  .object({
+    attempt: z.int().min(1),
+    model: z.string(),
+    provider: z.string(),
+    status: z.enum(["active", "completed", "failed", "cancelled"]),
+    started_at: Instant,
+    ended_at: Instant.nullable(),
+    usage: Usage.nullable(),
+    cost_usd: z.number().nullable(),
+    error: z.string().optional(),
+    error_code: ErrorCode.optional(),
+    timings: z.object({ ttft_ms: z.int().nullable(), provider_ms: z.int().nullable() }),
+  })
+  .meta({ id: "Attempt" });
+export type AttemptView = z.infer<typeof AttemptView>;
+
 /** A job as its owner sees it. Fields that have no value yet are absent, not null, unless noted. */
 export const JobView = z
   .object({
@@ -180,6 +202,7 @@ export const JobView = z
     error: z.string().optional(),
     error_code: ErrorCode.optional(),
     failed_at: Instant.optional(),
+    dlq_id: z.string().optional().meta({ description: "Its dead letter." }),
     cancelled_at: Instant.optional(),
     reason: z.string().optional(),
     usage: Usage.optional().meta({ description: "Of a cancelled job, as far as known." }),

@@ -89,6 +89,7 @@ describe("a wrong setting", () => {
     ["RELAY_JOIN_MS", "-1"],
     ["RELAY_JOIN_MS", ""],
     ["SSE_RETRY_MS", " "],
+    ["MAX_BODY_BYTES", "1900001"],
     ["MODELS", "gpt-4o"],
     ["MODELS", '["openai/gpt-4o"]'],
     ["MODELS", '{"gpt-4o": {"input": 1, "output": 1}}'],

@@ -10,7 +10,12 @@ const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
 const KEYS = parseConfig({ OPENAI_API_KEY: "key", ANTHROPIC_API_KEY: "key" });
 
-function plan(request: Partial<CreateJob> = {}, tier: Tier = "default", config = KEYS) {
+function plan(
+  request: Partial<CreateJob> = {},
+  tier: Tier = "default",
+  config = KEYS,
+  over: Partial<Submission> = {},
+) {
   const submission: Submission = {
     request: CreateJob.parse({ prompt: "Why is the sky blue?", ...request }),
     tenant: "acme",
@@ -18,10 +23,19 @@ function plan(request: Partial<CreateJob> = {}, tier: Tier = "default", config =
     id: "test-123",
     idempotencyKey: "test-123",
     fingerprint: "fingerprint",
+    uid: "uid-1",
     now: NOW,
+    ...over,
   };
   return planJob(submission, config);
 }
+
+const GPT = {
+  name: "gpt-4o",
+  model: "gpt-4o",
+  provider: "openai",
+  price: { input: 2.5, output: 10 },
+};
 
 function specOf(...given: Parameters<typeof plan>): JobSpec {
   const planned = plan(...given);
@@ -38,20 +52,25 @@ describe("a plain request", () => {
   it("is planned with the contract's defaults", () => {
     expect(specOf()).toEqual({
       id: "test-123",
+      uid: "uid-1",
+      replayOf: null,
       tenant: "acme",
       tier: "default",
       priorityLevel: 5,
       lane: "normal",
       idempotencyKey: "test-123",
       fingerprint: "fingerprint",
-      routes: [{ name: "gpt-4o", model: "gpt-4o", provider: "openai" }],
+      routes: [GPT],
       maxAttempts: 3,
+      maxStalls: 2,
       timeoutMs: 90 * SECOND,
       leaseMs: 60 * SECOND,
       backOff: { baseMs: 5 * SECOND, maxMs: 300 * SECOND },
       submittedAt: NOW,
       runAt: NOW,
       startBy: NOW + DAY,
+      endBy: NOW + 2 * DAY,
+      promptTokens: 11,
       retentionMs: DAY,
       failedRetentionMs: 7 * DAY,
       keyExpiresAt: NOW + DAY,
@@ -68,6 +87,8 @@ describe("a plain request", () => {
       LEASE_SECONDS: "10",
       RETRY_BASE_MS: "100",
       DEFAULT_TTL_SECONDS: "60",
+      JOB_LIFE_SECONDS: "600",
+      MAX_STALLS: "0",
       RETENTION_SECONDS: "1",
       FAILED_RETENTION_SECONDS: "2",
       IDEMPOTENCY_SECONDS: "3",
@@ -78,6 +99,8 @@ describe("a plain request", () => {
       leaseMs: 10 * SECOND,
       backOff: { baseMs: 100 },
       startBy: NOW + 60 * SECOND,
+      endBy: NOW + 660 * SECOND,
+      maxStalls: 0,
       retentionMs: SECOND,
       failedRetentionMs: 2 * SECOND,
       keyExpiresAt: NOW + 3 * SECOND,
@@ -113,6 +136,11 @@ describe("times", () => {
   it("count from when the job is due: it has its whole time to start after a delay", () => {
     const spec = specOf({ delay_seconds: 60, ttl_seconds: 10 });
     expect(spec).toMatchObject({ runAt: NOW + 60 * SECOND, startBy: NOW + 70 * SECOND });
+  });
+
+  it("give a job that starts at the last moment its whole life to end in", () => {
+    const spec = specOf({ delay_seconds: 60, ttl_seconds: 10 });
+    expect(spec.endBy).toBe(NOW + 70 * SECOND + DAY);
   });
 
   it("of keeping a job are the same for a failed one once the request says how long", () => {
@@ -151,13 +179,30 @@ describe("priority", () => {
   });
 });
 
+describe("a job submitted again", () => {
+  it("names the one it repeats", () => {
+    expect(specOf({}, "default", KEYS, { replayOf: "test-122" }).replayOf).toBe("test-122");
+  });
+
+  it("has the operator's priority, whatever the request and the tier say", () => {
+    const over = { priorityLevel: 1 };
+    expect(specOf({}, "free", KEYS, over)).toMatchObject({ priorityLevel: 1, lane: "high" });
+    expect(specOf({ priority: 10 }, "free", KEYS, over).priorityLevel).toBe(1);
+  });
+});
+
 describe("models", () => {
   it("are called in the order they are named in, each by its own provider", () => {
     const request = { model: "gpt-4o", fallback_models: ["claude-haiku-4-5", "openai/o3"] };
     expect(specOf(request).routes).toEqual([
-      { name: "gpt-4o", model: "gpt-4o", provider: "openai" },
-      { name: "claude-haiku-4-5", model: "claude-haiku-4-5", provider: "anthropic" },
-      { name: "openai/o3", model: "o3", provider: "openai" },
+      GPT,
+      {
+        name: "claude-haiku-4-5",
+        model: "claude-haiku-4-5",
+        provider: "anthropic",
+        price: { input: 1, output: 5 },
+      },
+      { name: "openai/o3", model: "o3", provider: "openai", price: { input: 2, output: 8 } },
     ]);
   });
 
@@ -181,7 +226,7 @@ describe("models", () => {
 
   it("without their provider are the simulator's in development", () => {
     const config = parseConfig({ AUTH_MODE: "none" });
-    const routes = [{ name: "gpt-4o", model: "gpt-4o", provider: "simulator" }];
+    const routes = [{ ...GPT, provider: "simulator", price: { input: 0, output: 0 } }];
     expect(specOf({}, "default", config).routes).toEqual(routes);
   });
 });

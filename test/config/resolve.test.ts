@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
-import { costOf, resolveModel } from "../../src/provider/resolve.ts";
+import { parseConfig, type Config } from "../../src/config.ts";
+import type { Price } from "../../src/domain/cost.ts";
+import { resolveModel } from "../../src/provider/resolve.ts";
 import { isProvider, PROVIDERS, SIMULATED_MODELS } from "../../src/provider/table.ts";
 
 /** All providers on. */
@@ -14,6 +15,7 @@ const ON = parseConfig(
   ),
 );
 const OFF = parseConfig({});
+const FREE = { input: 0, output: 0 };
 const DEVELOPMENT = parseConfig({ AUTH_MODE: "none" });
 
 describe("a model's name", () => {
@@ -40,7 +42,7 @@ describe("a model's name", () => {
     ],
     ["may be any that runs at home", "ollama/llama3.2", "ollama", "llama3.2"],
   ])("%s: %s", (_, name, provider, model) => {
-    expect(resolveModel(name, ON)).toEqual({ ok: true, route: { name, provider, model } });
+    expect(resolveModel(name, ON)).toMatchObject({ ok: true, route: { name, provider, model } });
   });
 
   it.each([
@@ -62,7 +64,7 @@ describe("a model's name", () => {
 
   it.each(SIMULATED_MODELS)("simulator/%s is answered in development only", (model) => {
     const name = `simulator/${model}`;
-    const route = { name, provider: "simulator", model };
+    const route = { name, provider: "simulator", model, price: FREE };
     expect(resolveModel(name, DEVELOPMENT)).toEqual({ ok: true, route });
     const refused = { ok: false, reason: `model "${name}" answers only with AUTH_MODE=none` };
     for (const config of [OFF, ON]) expect(resolveModel(name, config)).toEqual(refused);
@@ -72,14 +74,14 @@ describe("a model's name", () => {
 describe("a model whose provider is off", () => {
   it("is answered by the simulator, which says so, in development", () => {
     const name = "anthropic/claude-haiku-4-5";
-    const route = { name, provider: "simulator", model: "claude-haiku-4-5" };
+    const route = { name, provider: "simulator", model: "claude-haiku-4-5", price: FREE };
     expect(resolveModel(name, DEVELOPMENT)).toEqual({ ok: true, route });
   });
 
   it("is its provider's in development too once that is on", () => {
     const config = parseConfig({ AUTH_MODE: "none", OPENAI_API_KEY: "key" });
     const route = { name: "gpt-4o", provider: "openai", model: "gpt-4o" };
-    expect(resolveModel("gpt-4o", config)).toEqual({ ok: true, route });
+    expect(resolveModel("gpt-4o", config)).toMatchObject({ ok: true, route });
   });
 
   it("is refused by its list, not by its setting, where it is on none", () => {
@@ -115,39 +117,29 @@ describe("the configured list of models", () => {
   });
 
   it("has its own prices", () => {
-    const usage = {
-      prompt_tokens: 1_000_000,
-      completion_tokens: 1_000_000,
-      total_tokens: 2_000_000,
-    };
-    expect(costOf({ name: "gpt-6", provider: "openai", model: "gpt-6" }, usage, config)).toBe(3);
+    expect(priceOf("gpt-6", config)).toEqual({ input: 1, output: 2 });
   });
 });
 
-describe("invariant 10: the cost of a call", () => {
-  const usage = { prompt_tokens: 1_000, completion_tokens: 100, total_tokens: 1_100 };
-
-  it("is its tokens' price", () => {
-    expect(costOf({ name: "gpt-4o", provider: "openai", model: "gpt-4o" }, usage, ON)).toBeCloseTo(
-      0.0035,
-      12,
-    );
-  });
-
+describe("a route keeps the price of the day it was planned", () => {
   it.each([
-    ["nothing where the simulator answered, by whatever name", "simulator", "gpt-4o", 0],
-    ["nothing where the model runs at home", "ollama", "llama3.2", 0],
-    ["unknown where the price is", "openrouter", "x-ai/grok-4", null],
-    ["unknown where the model is on no list any more", "openai", "gpt-0", null],
-    ["unknown where the provider is", "nobody", "gpt-4o", null],
-  ])("is %s", (_, provider, model, cost) => {
-    expect(costOf({ name: model, provider, model }, usage, ON)).toBe(cost);
-  });
-
-  it("is unknown where the usage is", () => {
-    expect(costOf({ name: "gpt-4o", provider: "openai", model: "gpt-4o" }, null, ON)).toBeNull();
+    ["the table's", "gpt-4o", { input: 2.5, output: 10 }],
+    ["nothing where the model runs at home", "ollama/llama3.2", FREE],
+    [
+      "unknown where the provider's prices are",
+      "openrouter/x-ai/grok-4",
+      { input: null, output: null },
+    ],
+  ])("%s", (_, name, price) => {
+    expect(priceOf(name, ON)).toEqual(price);
   });
 });
+
+function priceOf(name: string, config: Config): Price | null {
+  const resolved = resolveModel(name, config);
+  if (!resolved.ok) throw new Error(resolved.reason);
+  return resolved.route.price;
+}
 
 it("only what the table lists is a provider", () => {
   expect(Object.keys(PROVIDERS).every(isProvider)).toBe(true);

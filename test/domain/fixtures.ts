@@ -1,4 +1,4 @@
-import type { Answer, Job, JobSpec } from "../../src/domain/job.ts";
+import type { Answer, Job, JobSpec, Route } from "../../src/domain/job.ts";
 import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
 import type { Failure } from "../../src/domain/failure.ts";
 import { accept, transition } from "../../src/domain/transition.ts";
@@ -27,7 +27,8 @@ export const REPORT: CallReport = {
   ttftMs: 620,
   providerMs: 7_700,
   usage: ANSWER.usage,
-  costUsd: 0.0011,
+  taken: true,
+  answerBytes: null,
 };
 
 export const UNAVAILABLE: Failure = {
@@ -44,18 +45,30 @@ export const REJECTED: Failure = {
 };
 export const REFUSED: Failure = { ...REJECTED, remedy: "next_model" };
 
-export const GPT = { name: "gpt-4o", model: "gpt-4o", provider: "openai" };
-export const CLAUDE = {
+export const GPT: Route = {
+  name: "gpt-4o",
+  model: "gpt-4o",
+  provider: "openai",
+  price: { input: 2.5, output: 10 },
+};
+export const CLAUDE: Route = {
   name: "claude-haiku-4-5",
   model: "claude-haiku-4-5",
   provider: "anthropic",
+  price: { input: 1, output: 5 },
 };
+
+/** Of a call to `GPT` that reported `ANSWER.usage`: 9 tokens at $2.50 and 90 at $10 a million. */
+export const COST = 0.0009225;
 
 export function specOf(over: Partial<JobSpec> = {}): JobSpec {
   const { submittedAt = NOW } = over;
   const { runAt = submittedAt } = over;
+  const { startBy = runAt + DAY } = over;
   return {
     id: "test-123",
+    uid: "uid-of-test-123",
+    replayOf: null,
     tenant: "acme",
     tier: "pro",
     priorityLevel: 3,
@@ -64,12 +77,15 @@ export function specOf(over: Partial<JobSpec> = {}): JobSpec {
     fingerprint: "fingerprint",
     routes: [GPT],
     maxAttempts: 3,
+    maxStalls: 2,
     timeoutMs: 90 * SECOND,
     leaseMs: MINUTE,
     backOff: { baseMs: 5 * SECOND, maxMs: 300 * SECOND },
     submittedAt,
     runAt,
-    startBy: runAt + DAY,
+    startBy,
+    endBy: startBy + DAY,
+    promptTokens: 12,
     retentionMs: DAY,
     failedRetentionMs: 7 * DAY,
     keyExpiresAt: submittedAt + DAY,
@@ -93,8 +109,11 @@ export const COMMANDS: { [T in Command["type"]]: Extract<Command, { type: T }> }
     report: REPORT,
   },
   fail: { type: "fail", token: TOKEN, failure: UNAVAILABLE, report: REPORT, jitter: 0.5 },
+  account: { type: "account", token: TOKEN, report: REPORT },
+  give_up: { type: "give_up" },
   dead_letter: { type: "dead_letter" },
   cancel: { type: "cancel", reason: "Cancelled by the client" },
+  delete: { type: "delete" },
   wake: { type: "wake", jitter: 0.5 },
 };
 
@@ -121,6 +140,15 @@ export function inStatus<S extends Status>(job: Job, status: S): JobIn<S> {
 /** A job whose first attempt began at `NOW` under `TOKEN`. */
 export function started(over: Partial<JobSpec> = {}): JobIn<"active"> {
   return inStatus(after(accepted(over), NOW, COMMANDS.lease), "active");
+}
+
+/** The failure of an attempt that no call can mend. */
+export const GIVING_UP = { ...COMMANDS.fail, failure: REJECTED };
+
+/** A job that failed by its own alarm, for the dead-letter consumer never came: the letter is owed. */
+export function owing(over: Partial<JobSpec> = {}): JobIn<"failed"> {
+  const failing = after(started(over), NOW, GIVING_UP);
+  return inStatus(after(failing, NOW + 15 * SECOND, COMMANDS.wake), "failed");
 }
 
 /** Freezes a value to its depths, so that a function that changes its input throws. */

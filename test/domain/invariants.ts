@@ -1,5 +1,8 @@
-import { hasEnded, wakeAt, type Job, type LogEvent } from "../../src/domain/job.ts";
+import type { Command } from "../../src/domain/command.ts";
+import { hasEnded, wakeAt, type Attempt, type Job, type LogEvent } from "../../src/domain/job.ts";
+import { viewOf } from "../../src/domain/view.ts";
 import { MINUTE, type Taken } from "./fixtures.ts";
+import { billed } from "./meter.ts";
 import type { World } from "./world.ts";
 
 /** The longest a lost queue message may go unrepeated. */
@@ -15,12 +18,16 @@ export function isOver(job: Job): boolean {
 }
 
 /** What must hold of every command that was taken, given the world before it. */
-export function lawsOfAStep(world: World, { job, events }: Taken): void {
+export function lawsOfAStep(world: World, result: Taken, command: Command | null): void {
+  const { job, events } = result;
   oneEnd(world, job, events);
   alwaysAnAlarm(world, job, events);
+  nothingAfterItsLife(world, events);
+  everyLetterWritten(world, result, command);
   countedAttempts(world, events);
   gaplessLog(world, job, events);
   oneAttemptsText(world, job, events);
+  countedOnce(world, job);
 }
 
 function oneEnd({ job: before }: World, job: Job, events: LogEvent[]): void {
@@ -49,9 +56,36 @@ function alwaysAnAlarm({ now, spec, log }: World, job: Job, events: LogEvent[]):
   }
 }
 
+function nothingAfterItsLife({ now, spec }: World, events: LogEvent[]): void {
+  const over = now >= spec.endBy;
+  for (const event of events) {
+    const goesOn = ["started", "delta", "completed"].includes(event.type);
+    law(2, !over || !goesOn, "nothing goes on after a job's whole time");
+    if (event.type !== "attempt_failed" || event.retry_at === null) continue;
+    law(2, Date.parse(event.retry_at) < spec.endBy, "no attempt is promised for after the end");
+  }
+}
+
+/** Who gave up is written down among the dead letters, however often the queue loses its message. */
+function everyLetterWritten(world: World, { job, effects }: Taken, command: Command | null): void {
+  const rung = effects.some(({ type }) => type === "dead_letter");
+  if (job.status === "failing" && world.job.status !== "failing") {
+    law(2, rung, "who gives up rings for the dead-letter consumer");
+  }
+  if (command?.type === "dead_letter" || command?.type === "delete") return;
+  if (world.letter !== "owed") return;
+  const kept = ["failing", "failed", "cancelled"].includes(job.status);
+  law(2, kept, "a failed job is kept until its letter is written");
+  if (job.status !== "failed") return;
+  law(2, wakeAt(job) <= world.now + LONGEST_RING_MS, "a letter that is owed is rung for");
+}
+
 function countedAttempts({ job, spec, log, holder }: World, events: LogEvent[]): void {
+  const stalls = [...log, ...events].filter(isStall).length;
+  law(3, stalls <= spec.maxStalls + 1, "no job stalls more often than it may, and once");
   for (const event of events) {
     if (event.type !== "started") continue;
+    law(3, stalls <= spec.maxStalls, "a job that has stalled too often is given up");
     law(3, holder === null, "one attempt runs at a time");
     law(3, job.status === "queued", `nothing is started that is ${job.status}`);
     const calls = log.filter((past) => past.type === "started" && past.model === event.model);
@@ -86,6 +120,29 @@ function oneAttemptsText(world: World, job: Job, events: LogEvent[]): void {
   );
   const said = world.holder?.said.join("");
   law(5, text.join("") === said, "the text of a completed job is exactly one attempt's");
+}
+
+/** Usage and cost: of every call that ended, each once, and changed at most from an estimate to what is known. */
+function countedOnce(world: World, job: Job): void {
+  if (job.status === "purged") return;
+  for (const [index, before] of world.job.attempts.entries()) {
+    const attempt = job.attempts[index];
+    law(10, attempt !== undefined, "no call is forgotten");
+    if (before.outcome === "running" || sameMeter(before, attempt)) continue;
+    const learned = before.usage?.estimated === true && attempt.usage?.estimated !== true;
+    law(10, learned, "what a call came to changes only from an estimate to what is known");
+  }
+  const { cost_usd, wasted_cost_usd } = viewOf(job, world.now, 0);
+  const told = (cost_usd ?? 0) + wasted_cost_usd;
+  law(10, told === billed(world), `the calls cost ${billed(world)}, but ${told} is told`);
+}
+
+function sameMeter(one: Attempt, other: Attempt): boolean {
+  return one.costUsd === other.costUsd && one.usage === other.usage;
+}
+
+function isStall(event: LogEvent): boolean {
+  return event.type === "attempt_failed" && event.error_code === "stalled";
 }
 
 function isStart({ type }: LogEvent): boolean {

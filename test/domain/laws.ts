@@ -1,8 +1,9 @@
 import fc from "fast-check";
 
+import type { Failure } from "../../src/domain/failure.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
 import { wakeAt } from "../../src/domain/job.ts";
-import { COMMANDS } from "./fixtures.ts";
+import { COMMANDS, DAY } from "./fixtures.ts";
 import { law } from "./invariants.ts";
 import { probe, probeExpired } from "./probes.ts";
 import { scenario, type Scenario } from "./scenario.ts";
@@ -14,6 +15,7 @@ import {
   newWorld,
   settle,
   speak,
+  writeLetter,
   type Machine,
   type World,
 } from "./world.ts";
@@ -22,7 +24,7 @@ import {
 const MAX_WAKES = 5_000;
 
 /**
- * Holds a machine to invariants 1 to 5 under random lives of random jobs. Throws with the number of the
+ * Holds a machine to invariants 1 to 5 and 10 under random lives of random jobs. Throws with the number of the
  * one it broke, and with the seed that shows it again.
  */
 export function checkLaws(machine: Machine, { runs = 1_500, seed = Date.now() } = {}): void {
@@ -59,6 +61,12 @@ const oneThatFails: Company = (world) => {
   fail(world);
 };
 
+/** Meets a provider that asks for as long a wait as there is. */
+const oneThatIsToldToWait: Company = (world) => {
+  come(world);
+  fail(world, { ...COMMANDS.fail.failure, retryAfterMs: DAY });
+};
+
 /** Dies in the middle of its text, then answers. */
 const oneThatAnswersAtLast: Company = (world) => {
   come(world);
@@ -81,9 +89,13 @@ const COMPANIES = [
   nobody,
   oneThatFallsSilent,
   oneThatFails,
+  oneThatIsToldToWait,
   oneThatAnswersAtLast,
   oneThatNeverStopsTalking,
 ];
+
+/** How often the dead-letter consumer's own message is lost before it comes: it is the one without whom nothing ends. */
+const LOST_LETTERS = 4;
 
 /** Invariant 2: with its alarm alone, and whoever comes or does not, a job ends and is forgotten. */
 function drive(world: World, company: Company): void {
@@ -92,6 +104,7 @@ function drive(world: World, company: Company): void {
     world.now = Math.max(world.now, wakeAt(world.job));
     settle(world);
     if (!world.forgotten && wake(world)) company(world);
+    if (world.letter === "owed" && world.letterRings > LOST_LETTERS) writeLetter(world);
   }
 }
 
@@ -103,13 +116,17 @@ function wake(world: World): boolean {
   const rang = result.effects.some(({ type }) => type === "ring");
   const rings = job.status === "queued" && now >= job.ringAt;
   law(2, rang || !rings, "the alarm rings the doorbell again");
+  if (job.status === "failed" && job.letter !== null && now >= job.letter.ringAt) {
+    const rung = result.effects.some(({ type }) => type === "dead_letter");
+    law(2, rung, "the alarm rings for the dead-letter consumer again");
+  }
   law(2, wakeAt(world.job) > now, "an alarm that has fired is not due again at once");
   return rang;
 }
 
 /** Invariant 3 from its other side: as long as calls fail and may be retried, every model gets its own. */
 function everyCallIsMade(machine: Machine, spec: JobSpec): void {
-  const world = newWorld(machine, spec);
+  const world = newWorld(machine, { ...spec, endBy: Infinity });
   while (world.job.status === "queued") {
     world.now = world.job.readyAt;
     come(world);
@@ -121,6 +138,7 @@ function everyCallIsMade(machine: Machine, spec: JobSpec): void {
   }
 }
 
-function fail(world: World): void {
-  if (world.holder !== null) give(world, { ...COMMANDS.fail, token: world.holder.token });
+function fail(world: World, failure: Failure = COMMANDS.fail.failure): void {
+  if (world.holder === null) return;
+  give(world, { ...COMMANDS.fail, failure, token: world.holder.token });
 }

@@ -3,11 +3,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Command } from "../../src/domain/command.ts";
 import type { Job, JobSpec } from "../../src/domain/job.ts";
 import { accept, transition } from "../../src/domain/transition.ts";
-import { logEvent } from "../../src/log.ts";
+import { logEvent, logFault } from "../../src/log.ts";
 import {
   ANSWER,
   CLAUDE,
   COMMANDS,
+  COST,
   GPT,
   NOW,
   REFUSED,
@@ -24,7 +25,9 @@ const lines: string[] = [];
 
 beforeEach(() => {
   lines.length = 0;
-  vi.spyOn(console, "log").mockImplementation((line: string) => void lines.push(line));
+  for (const level of ["log", "error"] as const) {
+    vi.spyOn(console, level).mockImplementation((line: string) => void lines.push(line));
+  }
 });
 
 afterEach(() => {
@@ -78,7 +81,7 @@ describe("the log", () => {
       prompt_tokens: 9,
       completion_tokens: 90,
       total_tokens: 99,
-      cost_usd: 0.0011,
+      cost_usd: COST,
       ttft_ms: 620,
       provider_ms: 7_700,
       total_ms: 2 * SECOND,
@@ -116,6 +119,21 @@ describe("the log", () => {
       ["job.retried", "gpt-4o", "openai"],
       ["job.started", "claude-haiku-4-5", "anthropic"],
       ["job.progressed", "claude-haiku-4-5", "anthropic"],
+    ]);
+  });
+});
+
+describe("a fault's line", () => {
+  it("names what it is about, and the error by its name only", () => {
+    logFault(
+      "alert.failed",
+      { webhook_id: "msg_1" },
+      new TypeError("https://user:secret@a.example"),
+    );
+    logFault("queue.unknown", { queue: "jobs-elsewhere" });
+    expect(lines.map((line) => JSON.parse(line) as Line)).toEqual([
+      { event: "alert.failed", webhook_id: "msg_1", error: "TypeError" },
+      { event: "queue.unknown", queue: "jobs-elsewhere" },
     ]);
   });
 });

@@ -48,11 +48,15 @@ function duringAttempt(world: World, job: Extract<Job, { status: "active" }>, ho
 }
 
 function finalWord(world: World): void {
-  for (const command of [COMMANDS.cancel, COMMANDS.dead_letter]) {
+  for (const command of [COMMANDS.cancel, COMMANDS.give_up]) {
     const result = ask(world, command);
     const same = result === null || isUnchanged(world.job, result);
     law(1, same, `${command.type} changes nothing of a job that has ended`);
   }
+  const { status, seq } = world.job;
+  const result = ask(world, COMMANDS.dead_letter);
+  const same = result === null || (result.job.status === status && result.job.seq === seq);
+  law(1, same && (result?.events.length ?? 0) === 0, "a letter tells nothing of a job that ended");
 }
 
 function earlyAlarm(world: World): void {

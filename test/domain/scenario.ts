@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { Failure } from "../../src/domain/failure.ts";
 import type { JobSpec, Route } from "../../src/domain/job.ts";
 import { DAY, HOUR, MINUTE, NOW, SECOND, specOf } from "./fixtures.ts";
+import type { Metered } from "./meter.ts";
 
 /** Which part a consumer sends: the next, the last one again, one after a gap, or none (it only asks). */
 export type Which = "next" | "again" | "gap" | "none";
@@ -11,20 +12,25 @@ export type Which = "next" | "again" | "gap" | "none";
 export type Act =
   | { type: "come" }
   | { type: "append"; who: number; which: Which }
-  | { type: "complete"; who: number; which: Which }
-  | { type: "fail"; who: number; failure: Failure; jitter: number }
+  | { type: "complete"; who: number; which: Which; metered: Metered }
+  | { type: "fail"; who: number; failure: Failure; metered: Metered; jitter: number }
+  | { type: "account"; who: number; metered: Metered }
+  | { type: "give_up" }
   | { type: "dead_letter" }
   | { type: "cancel" }
+  | { type: "delete" }
   | { type: "wake"; jitter: number };
 
 /** `after`: milliseconds since the step before. */
 export type Step = { after: number; act: Act };
 export type Scenario = { spec: JobSpec; steps: Step[] };
 
-const ROUTES: Route[] = ["gpt-4o", "gpt-4o-mini", "o3"].map((model) => ({
+/** A dollar a token, two dollars, three: every cost is a whole number, and says which model's it is. */
+const ROUTES: Route[] = ["gpt-4o", "gpt-4o-mini", "o3"].map((model, index) => ({
   name: model,
   model,
   provider: "openai",
+  price: { input: (index + 1) * 1_000_000, output: (index + 1) * 1_000_000 },
 }));
 
 const LEASES = [3 * SECOND, MINUTE];
@@ -33,20 +39,23 @@ const spec: fc.Arbitrary<JobSpec> = fc
   .record({
     routes: fc.integer({ min: 1, max: ROUTES.length }),
     maxAttempts: fc.integer({ min: 1, max: 4 }),
+    maxStalls: fc.integer({ min: 0, max: 2 }),
     leaseMs: fc.constantFrom(...LEASES),
     timeoutMs: fc.constantFrom(SECOND, 30 * SECOND),
     delayMs: fc.constantFrom(0, 0, 0, 5 * SECOND, 2 * HOUR),
     ttlMs: fc.constantFrom(6 * HOUR, 10 * MINUTE, SECOND),
+    lifeMs: fc.constantFrom(DAY, DAY, 10 * SECOND),
     baseMs: fc.constantFrom(1, 5 * SECOND),
     retentionMs: fc.constantFrom(SECOND, DAY),
     keyMs: fc.constantFrom(HOUR, DAY),
   })
-  .map(({ routes, delayMs, ttlMs, baseMs, retentionMs, keyMs, ...rest }) =>
+  .map(({ routes, delayMs, ttlMs, lifeMs, baseMs, retentionMs, keyMs, ...rest }) =>
     specOf({
       ...rest,
       routes: ROUTES.slice(0, routes),
       runAt: NOW + delayMs,
       startBy: NOW + delayMs + ttlMs,
+      endBy: NOW + delayMs + ttlMs + lifeMs,
       backOff: { baseMs, maxMs: 300 * SECOND },
       retentionMs,
       failedRetentionMs: 2 * retentionMs,
@@ -57,6 +66,7 @@ const spec: fc.Arbitrary<JobSpec> = fc
 /** Mostly the newest consumer, often enough one that should have been dead for long. */
 const who = fc.constantFrom(0, 0, 0, 1, 2);
 const which = fc.constantFrom<Which>("next", "next", "next", "again", "gap", "none");
+const metered = fc.constantFrom<Metered>("known", "known", "unknown", "refused");
 const jitter = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 const failure: fc.Arbitrary<Failure> = fc.record({
@@ -66,12 +76,17 @@ const failure: fc.Arbitrary<Failure> = fc.record({
   retryAfterMs: fc.constantFrom(null, 0, 7 * SECOND, DAY),
 });
 
+const complete = fc.record({ type: fc.constant("complete" as const), who, which, metered });
+const fail = fc.record({ type: fc.constant("fail" as const), who, failure, metered, jitter });
+
 const act = fc.oneof<[{ arbitrary: fc.Arbitrary<Act>; weight: number }, ...Weighted[]]>(
   { weight: 5, arbitrary: fc.constant({ type: "come" }) },
   { weight: 6, arbitrary: fc.record({ type: fc.constant("append" as const), who, which }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("complete" as const), who, which }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant("fail" as const), who, failure, jitter }) },
-  { weight: 1, arbitrary: fc.constant({ type: "dead_letter" }) },
+  { weight: 2, arbitrary: complete },
+  { weight: 3, arbitrary: fail },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("account" as const), who, metered }) },
+  { weight: 1, arbitrary: fc.constantFrom({ type: "give_up" }, { type: "delete" }) },
+  { weight: 2, arbitrary: fc.constant({ type: "dead_letter" }) },
   { weight: 1, arbitrary: fc.constant({ type: "cancel" }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("wake" as const), jitter }) },
 );

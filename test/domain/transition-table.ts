@@ -36,6 +36,7 @@ export const CANONICAL: { [S in Status]: JobIn<S> } = {
 
 /**
  * What becomes of the plainest job of each status at each command, given in time by the lease's own holder.
+ * An account is taken where a call is known by an estimate only: of these, by the one that was cancelled.
  * No `Partial`: a new status or command does not compile until every cell of it is written down.
  */
 export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
@@ -44,8 +45,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
-    dead_letter: "failed",
+    account: "illegal",
+    give_up: "failing",
+    dead_letter: "illegal",
     cancel: "cancelled",
+    delete: "illegal",
     wake: "queued",
   },
   active: {
@@ -53,8 +57,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "active",
     complete: "completed",
     fail: "queued",
+    account: "illegal",
+    give_up: "illegal",
     dead_letter: "illegal",
     cancel: "cancelled",
+    delete: "illegal",
     wake: "active",
   },
   failing: {
@@ -62,8 +69,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
+    account: "illegal",
+    give_up: "illegal",
     dead_letter: "failed",
     cancel: "cancelled",
+    delete: "illegal",
     wake: "failing",
   },
   completed: {
@@ -71,8 +81,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
+    account: "illegal",
+    give_up: "illegal",
     dead_letter: "illegal",
     cancel: "illegal",
+    delete: "purged",
     wake: "completed",
   },
   failed: {
@@ -80,8 +93,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
-    dead_letter: "illegal",
+    account: "illegal",
+    give_up: "illegal",
+    dead_letter: "failed",
     cancel: "illegal",
+    delete: "purged",
     wake: "failed",
   },
   cancelled: {
@@ -89,8 +105,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
+    account: "cancelled",
+    give_up: "illegal",
     dead_letter: "illegal",
     cancel: "illegal",
+    delete: "purged",
     wake: "cancelled",
   },
   purged: {
@@ -98,8 +117,11 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     append: "illegal",
     complete: "illegal",
     fail: "illegal",
+    account: "illegal",
+    give_up: "illegal",
     dead_letter: "illegal",
     cancel: "illegal",
+    delete: "illegal",
     wake: "purged",
   },
 };

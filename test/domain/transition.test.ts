@@ -8,6 +8,7 @@ import {
   accepted,
   after,
   COMMANDS,
+  COST,
   DAY,
   frozen,
   HOUR,
@@ -42,6 +43,8 @@ describe("the transition table", () => {
 
   it("is the same list as ACCEPTS: a command is taken into account unless it is illegal", () => {
     for (const { status, type, leads } of cells) {
+      // An account is accepted wherever there may be a call that was only estimated: account.test.ts.
+      if (type === "account") continue;
       expect(ACCEPTS[status].includes(type), `${status} + ${type}`).toBe(leads !== "illegal");
     }
   });
@@ -70,10 +73,13 @@ describe("the transition table", () => {
   });
 
   it.each(["completed", "failed", "cancelled"] as const)(
-    "invariant 1: a job that is %s takes nothing but the wake that purges it",
+    "invariant 1: a job that is %s takes nothing that tells another event",
     (status) => {
       expect(hasEnded(CANONICAL[status])).toBe(true);
-      expect(ACCEPTS[status]).toEqual(["wake"]);
+      for (const type of TYPES) {
+        const result = transition(CANONICAL[status], COMMANDS[type], NOW + 30 * DAY);
+        expect(result.ok ? result.events : []).toEqual([]);
+      }
     },
   );
 });
@@ -147,7 +153,7 @@ describe("the events of an attempt", () => {
 
   it("keep what the consumer measured", () => {
     expect(inStatus(after(started(), NOW, COMMANDS.complete), "completed").attempts).toMatchObject([
-      { outcome: "completed", ttftMs: 620, providerMs: 7_700, costUsd: 0.0011, endedAt: NOW },
+      { outcome: "completed", ttftMs: 620, providerMs: 7_700, costUsd: COST, endedAt: NOW },
     ]);
   });
 });

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
 
-import { statusOf, viewOf } from "../../src/domain/view.ts";
+import { attemptsOf, partIsShown, statusOf, viewOf } from "../../src/domain/view.ts";
 import type { Job } from "../../src/domain/job.ts";
-import { JobView, type JobStatus } from "../../src/schema/job.ts";
+import { AttemptView, JobView, type JobStatus } from "../../src/schema/job.ts";
 import {
   accepted,
   after,
   ANSWER,
   CLAUDE,
   COMMANDS,
+  COST,
   GPT,
   HOUR,
   NOW,
@@ -96,7 +97,7 @@ describe("the view of a queued job", () => {
       attempts_made: 1,
       retry_at: "2026-11-22T12:00:05.000Z",
       estimated_wait: 5,
-      wasted_cost_usd: 0.0011,
+      wasted_cost_usd: COST,
       cost_usd: null,
     });
     expect(shown).not.toHaveProperty("run_at");
@@ -136,7 +137,7 @@ describe("the view of a job that ended", () => {
       completed_at: "2026-11-22T12:00:08.164Z",
       processing_time_ms: 8_123,
       timings: { queue_ms: 41, ttft_ms: 620, provider_ms: 7_700 },
-      cost_usd: 0.0011,
+      cost_usd: COST,
       wasted_cost_usd: 0,
       retained_until: "2026-11-23T12:00:08.164Z",
     });
@@ -151,7 +152,7 @@ describe("the view of a job that ended", () => {
   it("invariant 10: keeps the call that answered apart from those that were wasted", () => {
     const twice = after(started(), NOW, COMMANDS.fail);
     const job = after(twice, NOW + 5 * SECOND, COMMANDS.lease, COMMANDS.complete);
-    expect(view(job)).toMatchObject({ cost_usd: 0.0011, wasted_cost_usd: 0.0011 });
+    expect(view(job)).toMatchObject({ cost_usd: COST, wasted_cost_usd: COST });
   });
 
   it("says of a failed one why, for people and for programs", () => {
@@ -161,21 +162,44 @@ describe("the view of a job that ended", () => {
       status: "failed",
       error: REJECTED.message,
       error_code: "provider_rejected",
+      dlq_id: "dlq_uid-of-test-123",
       failed_at: "2026-11-22T12:00:01.000Z",
-      wasted_cost_usd: 0.0011,
+      wasted_cost_usd: COST,
       retained_until: "2026-11-29T12:00:01.000Z",
     });
     expect(shown).not.toHaveProperty("completed_at");
   });
 
   it("says of a cancelled one when and by whose word", () => {
-    const shown = view(after(started(), NOW + SECOND, COMMANDS.cancel));
+    const shown = view(after(accepted(), NOW + SECOND, COMMANDS.cancel));
     expect(shown).toMatchObject({
       status: "cancelled",
       reason: "Cancelled by the client",
       cancelled_at: "2026-11-22T12:00:01.000Z",
+      wasted_cost_usd: 0,
     });
     expect(shown).not.toHaveProperty("usage");
+  });
+
+  it("invariant 10: says of one cancelled in mid-answer what that is likely to have used and cost", () => {
+    const spoken = { ...COMMANDS.append, text: "x".repeat(400) };
+    const shown = view(after(started(), NOW + SECOND, spoken, COMMANDS.cancel));
+    expect(shown.usage).toEqual({
+      prompt_tokens: 12,
+      completion_tokens: 100,
+      total_tokens: 112,
+      estimated: true,
+    });
+    expect(shown).toMatchObject({ cost_usd: null, wasted_cost_usd: 0.00103 });
+  });
+
+  it("invariant 10: says of a cancelled one what its call came to, once its consumer has told", () => {
+    const shown = view(after(started(), NOW + SECOND, COMMANDS.cancel, COMMANDS.account));
+    expect(shown).toMatchObject({
+      status: "cancelled",
+      usage: ANSWER.usage,
+      wasted_cost_usd: COST,
+    });
   });
 
   it("says of a cancelled one what an earlier call used, where that is known", () => {
@@ -184,9 +208,82 @@ describe("the view of a job that ended", () => {
     expect(shown.usage).toEqual(ANSWER.usage);
   });
 
+  it("names the job that it repeats", () => {
+    expect(view(accepted({ replayOf: "test-122" })).replay_of).toBe("test-122");
+  });
+
   it("says nothing of a purged one that was its owner's", () => {
     const shown = view(CANONICAL.purged);
     expect([shown.user, shown.metadata, shown.step]).toEqual([null, {}, null]);
     expect(shown).not.toHaveProperty("retained_until");
+  });
+});
+
+describe("the list of a job's calls", () => {
+  it("is what the schema says, whatever has become of them", () => {
+    for (const job of Object.values(CANONICAL)) {
+      const shown = attemptsOf(job);
+      expect(shown.map((attempt) => AttemptView.parse(attempt))).toEqual(shown);
+      expect(JSON.stringify(shown)).not.toContain("token-1");
+    }
+  });
+
+  it("says of each who was called, how it ended, what it used and cost, and how long it took", () => {
+    const refused = after(started({ routes: [GPT, CLAUDE] }), NOW + SECOND, {
+      ...COMMANDS.fail,
+      failure: REFUSED,
+    });
+    const job = after(refused, NOW + 2 * SECOND, COMMANDS.lease, COMMANDS.complete);
+    expect(attemptsOf(job)).toEqual([
+      {
+        attempt: 1,
+        model: "gpt-4o",
+        provider: "openai",
+        status: "failed",
+        started_at: "2026-11-22T12:00:00.000Z",
+        ended_at: "2026-11-22T12:00:01.000Z",
+        usage: ANSWER.usage,
+        cost_usd: COST,
+        error: REFUSED.message,
+        error_code: "provider_rejected",
+        timings: { ttft_ms: 620, provider_ms: 7_700 },
+      },
+      {
+        attempt: 2,
+        model: "claude-haiku-4-5",
+        provider: "anthropic",
+        status: "completed",
+        started_at: "2026-11-22T12:00:02.000Z",
+        ended_at: "2026-11-22T12:00:02.000Z",
+        usage: ANSWER.usage,
+        cost_usd: 0.000459,
+        timings: { ttft_ms: 620, provider_ms: 7_700 },
+      },
+    ]);
+  });
+
+  it("says of one that runs that it is active, and no more", () => {
+    expect(attemptsOf(started())).toMatchObject([
+      { status: "active", ended_at: null, usage: null, cost_usd: null },
+    ]);
+    expect(attemptsOf(accepted())).toEqual([]);
+  });
+});
+
+describe("text that is no result", () => {
+  it.each<[Status, boolean]>([
+    ["queued", false],
+    ["active", true],
+    ["failing", true],
+    ["completed", false],
+    ["failed", false],
+    ["cancelled", true],
+    ["purged", false],
+  ])("of a job that is %s is shown: %s", (status, shown) => {
+    expect(partIsShown(CANONICAL[status])).toBe(shown);
+  });
+
+  it("is not shown of a job cancelled between two attempts: it was an attempt's that failed", () => {
+    expect(partIsShown(after(started(), NOW, COMMANDS.fail, COMMANDS.cancel))).toBe(false);
   });
 });

@@ -3,13 +3,17 @@ import {
   currentAttempt,
   dueAt,
   hasEnded,
+  hasLetter,
+  wakeAt,
   type Job,
   type JobSpec,
   type LogEvent,
+  type Route,
 } from "../../src/domain/job.ts";
 import type { accept, transition } from "../../src/domain/transition.ts";
-import { ANSWER, REPORT, type Taken } from "./fixtures.ts";
-import { law, lawsOfAStep } from "./invariants.ts";
+import { ANSWER, type Taken } from "./fixtures.ts";
+import { isOver, law, lawsOfAStep } from "./invariants.ts";
+import { billFor, reportOf, type Bill, type Metered } from "./meter.ts";
 import type { Act, Which } from "./scenario.ts";
 
 export type Machine = { accept: typeof accept; transition: typeof transition };
@@ -20,6 +24,8 @@ export type Consumer = {
   attempt: number;
   /** The parts of its text the job has taken; the next one's number is their count. */
   said: string[];
+  /** What its call came to, once it has ended. */
+  bill: Bill | null;
 };
 
 /** A job under a machine, and what an observer knows of it without believing the machine. */
@@ -34,6 +40,10 @@ export type World = {
   consumers: Consumer[];
   /** The one whose attempt runs. */
   holder: Consumer | null;
+  /** The job's dead letter: there is none, it is still to be written, or it is. */
+  letter: "none" | "owed" | "written";
+  /** How often the dead-letter consumer was rung for. */
+  letterRings: number;
   /** Nothing is left of the job, its id included. */
   forgotten: boolean;
 };
@@ -42,9 +52,19 @@ export function newWorld(machine: Machine, spec: JobSpec): World {
   const result = machine.accept(spec);
   law(2, result.ok, "a submission is accepted");
   const { job } = result;
-  const none = { consumers: [], holder: null, forgotten: false };
-  const world: World = { machine, spec, job, now: spec.submittedAt, log: [], ...none };
-  take(world, result);
+  const world: World = {
+    machine,
+    spec,
+    job,
+    now: spec.submittedAt,
+    log: [],
+    consumers: [],
+    holder: null,
+    letter: "none",
+    letterRings: 0,
+    forgotten: false,
+  };
+  take(world, result, null);
   return world;
 }
 
@@ -67,7 +87,7 @@ export function settle(world: World): void {
 export function give(world: World, command: Command): Taken | null {
   const result = world.machine.transition(world.job, command, world.now);
   if (!result.ok) return null;
-  take(world, result);
+  take(world, result, command);
   return result;
 }
 
@@ -78,18 +98,54 @@ export function act(world: World, act: Act): void {
     case "come":
       return come(world);
     case "append":
-    case "complete":
       return speak(world, act.type, act.who, act.which);
+    case "complete":
+      return speak(world, act.type, act.who, act.which, act.metered);
     case "fail":
-      return giveUp(world, act);
+      return fail(world, act);
+    case "account":
+      return account(world, act.who, act.metered);
     case "dead_letter":
+      return writeLetter(world);
+    case "give_up":
     case "wake":
       give(world, act);
       return;
     case "cancel":
-      give(world, { type: "cancel", reason: "Cancelled by the client" });
+      give(world, CANCEL);
       return;
+    case "delete":
+      return remove(world);
   }
+}
+
+const CANCEL: Command = { type: "cancel", reason: "Cancelled by the client" };
+
+/** The owner deletes the job: it ends, unless it has ended, and nothing of it is left. */
+function remove(world: World): void {
+  if (!isOver(world.job))
+    law(1, give(world, CANCEL) !== null, "what has not ended can be cancelled");
+  const { job } = world;
+  const result = give(world, { type: "delete" });
+  law(1, (result !== null) === (job.status !== "purged"), "a job that has ended can be deleted");
+  if (result === null) return;
+  const { effects, job: left } = result;
+  const emptied = effects.some(({ type }) => type === "purge" || type === "forget");
+  law(1, left.status === "purged" && emptied, "a deleted job keeps nothing of its content");
+  law(1, left.attempts.length === 0, "a deleted job keeps nothing of its calls");
+  law(
+    1,
+    hasLetter(left) === hasLetter(job),
+    "a deleted job takes its dead letter along, if it may have one",
+  );
+}
+
+/** The dead-letter consumer comes: it writes down what it is owed, and says so. */
+export function writeLetter(world: World): void {
+  const { status } = world.job;
+  const result = give(world, { type: "dead_letter" });
+  const heard = status === "failing" || status === "failed";
+  law(2, (result !== null) === heard, "a letter is heard of by the job that gave up, and no other");
 }
 
 /** A consumer asks for a lease. */
@@ -105,12 +161,18 @@ export function come(world: World): void {
   );
   if (result === null) return;
   const attempt = currentAttempt(world.job)?.number ?? 0;
-  world.holder = { token, attempt, said: [] };
+  world.holder = { token, attempt, said: [], bill: null };
   world.consumers.unshift(world.holder);
 }
 
 /** A consumer says a part of its text, or says it and ends. */
-export function speak(world: World, type: "append" | "complete", who: number, which: Which): void {
+export function speak(
+  world: World,
+  type: "append" | "complete",
+  who: number,
+  which: Which,
+  metered: Metered = "known",
+): void {
   const consumer = world.consumers[who];
   if (consumer === undefined) return;
   const part = partOf(consumer, which);
@@ -119,7 +181,7 @@ export function speak(world: World, type: "append" | "complete", who: number, wh
   const heard = consumer === world.holder && !gap;
   // Before the command, since the end is judged by it; put back should the job not take it.
   if (fresh) consumer.said.push(part.text);
-  const result = give(world, commandOf(type, consumer, part));
+  const result = give(world, commandOf(type, consumer, part, metered));
   if (fresh && result === null) consumer.said.pop();
   law(5, !(gap && result !== null), "a part after a gap is refused");
   law(3, (result !== null) === heard, "the lease's holder is heard, and nobody else");
@@ -127,13 +189,43 @@ export function speak(world: World, type: "append" | "complete", who: number, wh
   law(5, !again || (result?.events.length ?? 0) === 0, "a part that comes again is told to nobody");
 }
 
-function giveUp(world: World, { who, failure, jitter }: Extract<Act, { type: "fail" }>): void {
+function fail(world: World, act: Extract<Act, { type: "fail" }>): void {
+  const { who, failure, jitter, metered } = act;
   const consumer = world.consumers[who];
   if (consumer === undefined) return;
   const { token } = consumer;
   const heard = consumer === world.holder;
-  const result = give(world, { type: "fail", token, failure, report: REPORT, jitter });
+  const result = give(world, { type: "fail", token, failure, report: reportOf(metered), jitter });
   law(3, (result !== null) === heard, "the lease's holder is heard, and nobody else");
+}
+
+/** A consumer that was stopped, or should have been, tells what its call came to. */
+function account(world: World, who: number, metered: Metered): void {
+  const consumer = world.consumers[who];
+  if (consumer === undefined) return;
+  const { job } = world;
+  const { token, bill } = consumer;
+  const report = reportOf(metered);
+  // Before the command, since all bills are added up by it; put back should the job not take it.
+  const news = bill?.estimated === true && metered !== "unknown" && job.status !== "purged";
+  if (news) consumer.bill = billFor(world.spec, consumer, routeOf(world, consumer), report);
+  const result = give(world, { type: "account", token, report });
+  law(
+    10,
+    (result !== null) === news,
+    "an account is taken in place of an estimate, and of no other",
+  );
+  if (result === null) return;
+  const { status, seq, appended, said } = result.job;
+  const same =
+    status === job.status && seq === job.seq && appended === job.appended && said === job.said;
+  law(10, same && result.events.length === 0, "an account changes no status, log or text");
+  law(10, wakeAt(result.job) === wakeAt(job), "an account changes no time");
+}
+
+function routeOf({ spec, log }: World, { attempt }: Consumer): Route | undefined {
+  const start = log.find((event) => event.type === "started" && event.attempt === attempt);
+  return spec.routes.find(({ name }) => start?.type === "started" && name === start.model);
 }
 
 /** The same part of the same attempt always has the same text, and no two have the same. */
@@ -152,17 +244,33 @@ export function commandOf(
   type: "append" | "complete",
   { token }: Consumer,
   part: Part,
+  metered: Metered = "known",
 ): Extract<Command, { type: "append" | "complete" }> {
   if (type === "append") return { type, token, ...part };
-  return { type, token, ...part, answer: ANSWER, report: REPORT };
+  const report = reportOf(metered);
+  return { type, token, ...part, answer: { ...ANSWER, usage: report.usage }, report };
 }
 
 /** The machine's word is law, once it has been held against the laws. */
-function take(world: World, result: Taken): void {
-  lawsOfAStep(world, result);
+function take(world: World, result: Taken, command: Command | null): void {
+  const over =
+    world.holder !== null &&
+    (result.events.some(({ type }) => type === "attempt_failed") || hasEnded(result.job));
+  if (over && world.holder !== null) world.holder.bill = finalBill(world, world.holder, command);
+  lawsOfAStep(world, result, command);
   world.job = result.job;
   world.log.push(...result.events);
   world.forgotten ||= result.effects.some(({ type }) => type === "forget");
-  const over = result.events.some(({ type }) => type === "attempt_failed") || hasEnded(world.job);
+  world.letterRings += result.effects.filter(({ type }) => type === "dead_letter").length;
+  if (result.job.status === "failing") world.letter = "owed";
+  else if (command?.type === "dead_letter") world.letter = "written";
+  else if (!["failing", "failed"].includes(result.job.status)) world.letter = "none";
   if (over) world.holder = null;
+}
+
+/** What the holder's call came to, as it says itself if it comes to say it. */
+function finalBill(world: World, holder: Consumer, command: Command | null): Bill {
+  const reported = command?.type === "fail" || command?.type === "complete";
+  const report = reported ? command.report : reportOf("unknown");
+  return billFor(world.spec, holder, routeOf(world, holder), report);
 }

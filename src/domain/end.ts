@@ -1,0 +1,111 @@
+import { endAttempt, UNREPORTED } from "./attempt.ts";
+import type { CallReport, Effect, Transition } from "./command.ts";
+import { iso } from "./instant.ts";
+import { STALLED, type Failure } from "./failure.ts";
+import { currentAttempt, hasLetter, type Fact, type Job, type Ring } from "./job.ts";
+import { retryDelayMs } from "./retry.ts";
+import { enter, next, rung } from "./step.ts";
+
+/** How long the dead-letter consumer has before the job's own alarm says the last word, in milliseconds. */
+const DEAD_LETTER_GRACE_MS = 15_000;
+
+/** Another attempt at this model or the next one, or the end. */
+export function afterFailure(
+  job: Job,
+  failure: Failure,
+  report: CallReport,
+  jitter: number,
+  now: number,
+): Transition {
+  const attempt = currentAttempt(job);
+  if (attempt === undefined) return { ok: false, reason: "illegal" };
+  const ended = endAttempt(job, { outcome: "failed", failure }, report, now);
+  const retry = nextCall(ended, failure, jitter, now);
+  const attemptFailed: Fact = {
+    type: "attempt_failed",
+    attempt: attempt.number,
+    error: failure.message,
+    error_code: failure.code,
+    retry_at: retry === null ? null : iso(retry.readyAt),
+  };
+  if (retry === null) return giveUp(ended, failure, now, [attemptFailed]);
+  const waiting = enter(
+    { ...ended, route: retry.route },
+    { status: "queued", readyAt: retry.readyAt, ...rung(0, retry.readyAt) },
+  );
+  return next(waiting, now, [attemptFailed]);
+}
+
+/** Which model is called next and when; null if none. */
+function nextCall(
+  job: Job,
+  failure: Failure,
+  jitter: number,
+  now: number,
+): { route: number; readyAt: number } | null {
+  if (failure.remedy === "give_up" || stallsOf(job) > job.spec.maxStalls) return null;
+  const next = nextRoute(job, failure, jitter, now);
+  return next === null || next.readyAt >= job.spec.endBy ? null : next;
+}
+
+function stallsOf(job: Job): number {
+  return job.attempts.filter(({ failure }) => failure?.code === STALLED.code).length;
+}
+
+function nextRoute(
+  job: Job,
+  failure: Failure,
+  jitter: number,
+  now: number,
+): { route: number; readyAt: number } | null {
+  const calls = job.attempts.filter((attempt) => attempt.route === job.route).length;
+  if (failure.remedy === "retry" && calls < job.spec.maxAttempts) {
+    // A consumer that died says nothing of the provider: no reason to wait.
+    const delay =
+      failure.code === "stalled"
+        ? 0
+        : retryDelayMs(calls, job.spec.backOff, failure.retryAfterMs, jitter);
+    return { route: job.route, readyAt: now + delay };
+  }
+  return job.route + 1 < job.spec.routes.length ? { route: job.route + 1, readyAt: now } : null;
+}
+
+export function giveUp(job: Job, failure: Failure, now: number, facts: Fact[]): Transition {
+  const failing = enter(job, { status: "failing", failure, endAt: now + DEAD_LETTER_GRACE_MS });
+  return next(failing, now, facts, [{ type: "dead_letter" }]);
+}
+
+/** The dead letter is written: a job that gave up fails, and one that failed without it owes it no longer. */
+export function deadLetter(job: Job, now: number): Transition {
+  if (job.status === "failing") return fail(job, job.failure, null, now);
+  return job.status === "failed"
+    ? next({ ...job, letter: null }, now, [])
+    : { ok: false, reason: "illegal" };
+}
+
+export function fail(job: Job, failure: Failure, letter: Ring | null, now: number): Transition {
+  const failed = enter(job, { status: "failed", endedAt: now, failure, letter });
+  const effects: Effect[] = letter === null ? [] : [{ type: "dead_letter" }];
+  const { message: error, code: error_code } = failure;
+  const fact: Fact = { type: "failed", error, error_code, attempts: job.attempts.length };
+  return next(failed, now, [fact], effects);
+}
+
+export function cancel(job: Job, reason: string, now: number): Transition {
+  const ended =
+    job.status === "active" ? endAttempt(job, { outcome: "cancelled" }, UNREPORTED, now) : job;
+  const letterToo = hasLetter(job);
+  const cancelled = enter(ended, { status: "cancelled", endedAt: now, reason, letterToo });
+  return next(cancelled, now, [{ type: "cancelled", reason }]);
+}
+
+/** Content goes at once; the id stays taken, and answers that it was here, for as long as its key. */
+export function purge(job: Job, letterToo: boolean, now: number): Transition {
+  const { spec } = job;
+  const effect: Effect = { type: now < spec.keyExpiresAt ? "purge" : "forget" };
+  const bare = enter(
+    { ...job, attempts: [], step: null, spec: { ...spec, user: null, metadata: {} } },
+    { status: "purged", purgedAt: now, letterToo },
+  );
+  return next(bare, now, [], [effect]);
+}

@@ -1,0 +1,17 @@
+import { dlqIdOf, type JobSpec } from "./job.ts";
+import type { CreateJob, Tier } from "../schema/job.ts";
+
+/** A job that ended without an answer, and is to be tried again as a new one. */
+export type Origin = {
+  jobId: string;
+  /** Of the job's dead letter, whether or not it has one: it names this very job for ever. */
+  dlqId: string;
+  tenant: string;
+  tier: Tier;
+  request: CreateJob;
+};
+
+export function originOf(spec: JobSpec, request: CreateJob): Origin {
+  const { id: jobId, tenant, tier } = spec;
+  return { jobId, dlqId: dlqIdOf(spec), tenant, tier, request };
+}
