@@ -4,13 +4,18 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
+  claimName,
   fingerprintOf,
   IDEMPOTENCY_KEY,
   JOB_ID,
   jobIdFor,
+  LISTING_SHARDS,
   objectName,
   randomToken,
-} from "../../src/http/ids.ts";
+  shardName,
+  shardOf,
+} from "../../src/ids.ts";
+import type { CreateJob } from "../../src/schema/job.ts";
 
 /** The same value with every object's keys in the opposite order. */
 function turned(value: unknown): unknown {
@@ -121,3 +126,63 @@ it("a random token is as long as its bytes and holds no padding", () => {
   expect(randomToken(16)).toMatch(/^[A-Za-z0-9_-]{22}$/);
   expect(randomToken(32)).toMatch(/^[A-Za-z0-9_-]{43}$/);
 });
+
+describe("a shard", () => {
+  it("takes its share of a tenant's jobs", async () => {
+    const shards = await Promise.all(
+      Array.from({ length: 4_000 }, (_, at) => shardOf(`job_${at}_${at * 7}`)),
+    );
+    for (let shard = 0; shard < LISTING_SHARDS; shard++) {
+      const share = shards.filter((one) => one === shard).length;
+      expect(share).toBeGreaterThan(150);
+      expect(share).toBeLessThan(350);
+    }
+  });
+
+  it("is where it always was: moved, its entries would be lost", async () => {
+    expect(await Promise.all(["test-123", "test-124", "test-125"].map(shardOf))).toEqual([
+      7, 13, 9,
+    ]);
+    expect(await shardName("acme", 3)).toBe("fWKqc7cli8PHKX2jDn2CEHkvcmAhoAVq_Fd8hrwX_K4");
+  });
+});
+
+describe("a claim's name", () => {
+  const route = { name: "gpt-4o", provider: "openai", model: "gpt-4o" };
+  const request = { prompt: "Why?", params: { seed: 1, top_p: 1 }, user: "ada" };
+  const name = claimName("acme", route, request);
+
+  it("is the same for whatever makes the same call for the same user", async () => {
+    const same = [
+      { ...request, metadata: { page: "faq" }, dedupe_window_seconds: 5 },
+      { ...request, params: { top_p: 1, seed: 1 } },
+      { ...request, prompt: undefined, messages: [{ role: "user" as const, content: "Why?" }] },
+    ];
+    for (const one of same) expect(await claimName("acme", route, asCreate(one))).toBe(await name);
+    const alias = { ...route, name: "openai/gpt-4o" };
+    expect(await claimName("acme", alias, request)).toBe(await name);
+    const bare = { prompt: "Why?" };
+    expect(await claimName("acme", route, { ...bare, params: {} })).toBe(
+      await claimName("acme", route, bare),
+    );
+  });
+
+  it("is another for another tenant, user, model, input or parameter", async () => {
+    const others = [
+      claimName("other", route, request),
+      claimName("acme", { ...route, model: "gpt-5" }, request),
+      claimName("acme", { ...route, provider: "simulator" }, request),
+      claimName("acme", route, { ...request, user: "bob" }),
+      claimName("acme", route, { prompt: "Why?", params: request.params }),
+      claimName("acme", route, { ...request, prompt: "Why not?" }),
+      claimName("acme", route, { ...request, params: { seed: 2, top_p: 1 } }),
+    ];
+    const names = await Promise.all([name, ...others]);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+/** As a request is parsed: what is undefined is not there. */
+function asCreate(request: object): CreateJob {
+  return asJson(request) as CreateJob;
+}
