@@ -1,0 +1,33 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { describe, expect, it } from "vitest";
+
+import { requireScope } from "../../src/http/auth.ts";
+import type { App, Scope } from "../../src/http/context.ts";
+import { onError } from "../../src/http/errors.ts";
+
+/** An app with one route for admins, asked with a key of these scopes. */
+function ask(scopes: Scope[]): Promise<Response> {
+  const app = new OpenAPIHono<App>();
+  app.onError(onError);
+  app.use(async (c, next) => {
+    c.set("principal", { tenant: "acme", tier: "pro", scopes });
+    await next();
+  });
+  app.get("/admin", requireScope("admin"), (c) => c.text("in"));
+  return Promise.resolve(app.request("/admin"));
+}
+
+describe("a route for operators", () => {
+  it("lets a key with the scope in", async () => {
+    expect(await (await ask(["jobs:read", "admin"])).text()).toBe("in");
+  });
+
+  it.each([[["jobs:read", "jobs:write"] as Scope[]], [[] as Scope[]]])(
+    "answers a tenant's key with 403: %j",
+    async (scopes) => {
+      const response = await ask(scopes);
+      expect(response.status).toBe(403);
+      expect(await response.json()).toMatchObject({ code: "forbidden", status: 403 });
+    },
+  );
+});
