@@ -1,0 +1,57 @@
+import { currentAttempt, type Job, type LogEvent } from "./job.ts";
+import type { JobEnded, StatsFact } from "./stats.ts";
+import { viewOf } from "./view.ts";
+
+/**
+ * What the statistics are told of an event of a job, if anything.
+ *
+ * `name`: of the job's object. `job`: as it is after the transition that the event is of.
+ */
+export function statsFactOf(name: string, job: Job, event: LogEvent): StatsFact | null {
+  const { spec } = job;
+  switch (event.type) {
+    case "started": {
+      const startedAt = Date.parse(event.at);
+      const queueMs = event.attempt === 1 ? Math.max(0, startedAt - spec.runAt) : null;
+      // A lease is never renewed beyond the attempt's own time by more than one lease.
+      const expiresAt = startedAt + spec.timeoutMs + spec.leaseMs;
+      return { type: "started", job: name, lane: spec.lane, queueMs, expiresAt };
+    }
+    case "attempt_failed":
+      // The last one is told with the job's end.
+      if (event.retry_at === null) return null;
+      return { type: "retried", job: name, errorCode: event.error_code };
+    case "completed":
+    case "cancelled":
+      return ended(name, job, { status: event.type, errorCode: null }, event.at);
+    case "failed":
+      return ended(name, job, { status: event.type, errorCode: event.error_code }, event.at);
+    case "queued":
+    case "progress":
+    case "delta":
+      return null;
+  }
+}
+
+function ended(
+  name: string,
+  job: Job,
+  end: Pick<JobEnded, "status" | "errorCode">,
+  at: string,
+): JobEnded {
+  const { spec } = job;
+  const attempt = currentAttempt(job);
+  const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at), 0);
+  return {
+    type: "ended",
+    job: name,
+    tenant: spec.tenant,
+    model: spec.routes[0]?.name ?? "",
+    provider: spec.routes[attempt?.route ?? job.route]?.provider ?? "",
+    ...end,
+    ttftMs: attempt?.ttftMs ?? null,
+    totalMs: Math.max(0, Date.parse(at) - spec.runAt),
+    costUsd: cost_usd,
+    wastedCostUsd: wasted_cost_usd,
+  };
+}
