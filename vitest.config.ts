@@ -1,6 +1,10 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
+/** For the tests in workerd, which see no environment of the process (docs/faults.md). */
+const { CHAOS_RUNS = "", CHAOS_SEED = "", RECORD_RELEASE = "" } = process.env;
+const ASKED = { CHAOS_RUNS, CHAOS_SEED, RECORD_RELEASE };
+
 /** Four levels, from pure to whole: values in Node, objects in workerd, the built Worker on a port, a real browser. */
 export default defineConfig({
   test: {
@@ -18,7 +22,7 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { AUTH_MODE: "none" } },
+            miniflare: { bindings: { AUTH_MODE: "none", ...ASKED } },
           }),
         ],
         test: { name: "objects", include: ["test/objects/**/*.test.ts"] },
