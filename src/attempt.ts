@@ -1,9 +1,8 @@
 import type { Config } from "./config.ts";
-import { classify } from "./domain/failure.ts";
-import type { Part } from "./domain/command.ts";
+import type { CallReport } from "./domain/command.ts";
+import { classify, wasTaken } from "./domain/failure.ts";
 import type { Directive, JobRpc, Leased, Settlement } from "./job-rpc.ts";
 import { logFault } from "./log.ts";
-import { costOf } from "./provider/resolve.ts";
 import type { CallModel } from "./provider/call.ts";
 import { Relay } from "./relay.ts";
 
@@ -59,14 +58,24 @@ async function callAndReport(
       pulseMs: config.PULSE_MS,
     },
     lease.watched,
-    { report: (part) => report(token, part, ports), onStop: () => stop.abort(), now },
+    {
+      report: (part) => heard(ports, (job) => job.append(token, part)),
+      pulse: (waiting) => heard(ports, (job) => job.pulse(token, waiting)),
+      onStop: () => stop.abort(),
+      now,
+    },
   );
   const outcome = await ports.model(lease, (text) => relay.push(text), stop.signal);
   const providerMs = now() - startedAt;
   const rest = await relay.close();
-  if (stop.signal.aborted) return { type: "ack" };
-  const costUsd = costOf(lease.route, outcome.usage, config);
-  const callReport = { ttftMs: rest.ttftMs, providerMs, usage: outcome.usage, costUsd };
+  const callReport: CallReport = {
+    ttftMs: rest.ttftMs,
+    providerMs,
+    usage: outcome.usage,
+    taken: outcome.ok || outcome.begun || wasTaken(outcome.error),
+    answerBytes: outcome.answerBytes,
+  };
+  if (stop.signal.aborted) return accountFor(callReport, token, ports);
   const told = await reach(ports, leaseMs(ports), (job) =>
     outcome.ok
       ? job.complete(token, rest, outcome.answer, callReport)
@@ -75,9 +84,24 @@ async function callAndReport(
   return told ?? { type: "ack" };
 }
 
-async function report(token: string, part: Part, ports: AttemptPorts): Promise<Directive> {
-  const directive = await reach(ports, leaseMs(ports), (job) => job.append(token, part));
-  return directive ?? { go: false, watched: false };
+/** Stopped: what was said is void, but what the call came to is not. */
+async function accountFor(
+  report: CallReport,
+  token: string,
+  ports: AttemptPorts,
+): Promise<Settlement> {
+  if (report.usage !== null || !report.taken) {
+    await reach(ports, ASKING_MS, (job) => job.account(token, report));
+  }
+  return { type: "ack" };
+}
+
+/** The job's word. Without one for as long as a lease can live, the attempt is over. */
+async function heard(
+  ports: AttemptPorts,
+  say: (job: JobRpc) => Promise<Directive>,
+): Promise<Directive> {
+  return (await reach(ports, leaseMs(ports), say)) ?? { go: false, watched: false };
 }
 
 /** Longer than this a lease cannot live without being renewed, so there is no use in asking on. */
@@ -100,7 +124,7 @@ async function reach<T>(
       return await call(ports.job());
     } catch (error) {
       if (ports.now() + waitMs >= until) {
-        logFault("job.unreachable", ports.name, error);
+        logFault("job.unreachable", { object: ports.name }, error);
         return null;
       }
       await new Promise((resolve) => setTimeout(resolve, waitMs));

@@ -5,6 +5,9 @@ import { isProvider, PROVIDERS, type ProviderName } from "./provider/table.ts";
 /** More than any number here can sensibly be: 31 years in seconds, 11 days in milliseconds, a gigabyte. */
 const MAX_NUMBER = 1_000_000_000;
 
+/** Most bytes of UTF-8 of a request as it is kept: in one row, beside its job, and a row holds 2 MB (platform limit). */
+export const MAX_STORED_REQUEST_BYTES = 1_900_000;
+
 /** Longest time of any one wait: timers and consumers end at 15 minutes (platform limit). */
 const MAX_MS = 840_000;
 
@@ -37,7 +40,14 @@ function namesProvider(name: string): boolean {
   return isProvider(provider) && model.join("/") !== "";
 }
 
-/** Every setting, its meaning and its default. Numbers that api.md names have api.md's defaults. */
+/** Standard Webhooks: `whsec_` and the base64 of 24 to 64 random bytes. */
+const WebhookSecret = z
+  .string()
+  .regex(/^whsec_(?=.{32,88}$)([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, {
+    message: "is not whsec_<base64 of 24 to 64 bytes>",
+  });
+
+/** Every setting, its meaning and its default. docs/configuration.md lists them for operators. */
 const Settings = z.object({
   /** `none` makes everybody the tenant `dev` with admin scope: for development only. */
   AUTH_MODE: z.enum(["keys", "none"]).default("keys"),
@@ -58,11 +68,15 @@ const Settings = z.object({
   LONG_RUNNING_MAX_ATTEMPTS: number(2, 1, 10),
   LONG_RUNNING_TIMEOUT_MS: number(600_000, 1, MAX_MS),
   DEFAULT_TTL_SECONDS: number(86_400, 1),
+  /** What a job that was started in time has to end, retries included. */
+  JOB_LIFE_SECONDS: number(86_400, 1),
   RETENTION_SECONDS: number(86_400, 1),
   FAILED_RETENTION_SECONDS: number(604_800, 1),
   IDEMPOTENCY_SECONDS: number(86_400, 1),
 
   LEASE_SECONDS: number(60, 3),
+  /** A job whose consumers died or went silent more often is given up: it may be what kills them. */
+  MAX_STALLS: number(2),
   RETRY_BASE_MS: number(5_000, 1),
   INTERACTIVE_RETRY_BASE_MS: number(2_000, 1),
   RETRY_MAX_MS: number(300_000, 1, 86_400_000), // the longest delay of a queue
@@ -74,16 +88,31 @@ const Settings = z.object({
 
   /** How long text is joined before it is stored and shown: while somebody watches, and while nobody does. */
   RELAY_JOIN_MS: number(50),
-  UNWATCHED_JOIN_MS: number(5_000),
+  UNWATCHED_JOIN_MS: number(15_000),
   /** How often a silent or unwatched attempt asks whether it was cancelled or is being watched. */
   PULSE_MS: number(1_000, 10),
 
-  MAX_BODY_BYTES: number(1_048_576, 1),
+  /** Above these `/health` is degraded: how long a message may be in its lane's queue. */
+  HEALTH_MAX_QUEUE_AGE_SECONDS: number(300, 1),
+  HEALTH_MAX_LONG_QUEUE_AGE_SECONDS: number(1_800, 1),
+
+  MAX_BODY_BYTES: number(1_048_576, 1, MAX_STORED_REQUEST_BYTES),
   MAX_JSON_DEPTH: number(64, 1),
   SSE_HEARTBEAT_SECONDS: number(15, 1),
   SSE_RETRY_MS: number(2_000),
-  /** An event stream's reader that is this far behind is cut; it resumes by its cursor. */
+  /** A live reader of an event stream that is this far behind is fed from the log, at its own pace. */
   SSE_MAX_BACKLOG_BYTES: number(1_048_576, 1),
+
+  /** Whether lists of dead letters show how their prompts begin. */
+  DEAD_LETTER_PREVIEW: z.enum(["on", "off"]).default("on"),
+  /** Letters a bulk operation deals with in a second, where it does not say. */
+  DEAD_LETTER_RATE: number(100, 1, 1_000),
+  /** With more dead letters than this open `/health` is degraded, and the operator's webhook is told, once for each time it happens. */
+  DLQ_ALERT_THRESHOLD: number(100),
+  OPERATOR_WEBHOOK_URL: z
+    .url({ protocol: /^https?$/, message: "is not an http(s) URL" })
+    .optional(),
+  OPERATOR_WEBHOOK_SECRET: WebhookSecret.optional(),
 });
 
 /** A provider that is switched on: where it is and what opens it. */
@@ -115,9 +144,12 @@ export function parseConfig(env: object): Config {
     const wrong = settings.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
     throw new ConfigError(`Wrong settings: ${wrong.join("; ")}`);
   }
-  const { PULSE_MS, LEASE_SECONDS } = settings.data;
+  const { PULSE_MS, LEASE_SECONDS, OPERATOR_WEBHOOK_URL, OPERATOR_WEBHOOK_SECRET } = settings.data;
   if (PULSE_MS > (LEASE_SECONDS * 1_000) / 3) {
     throw new ConfigError("Wrong settings: PULSE_MS must be at most a third of LEASE_SECONDS");
+  }
+  if (OPERATOR_WEBHOOK_URL !== undefined && OPERATOR_WEBHOOK_SECRET === undefined) {
+    throw new ConfigError("Wrong settings: OPERATOR_WEBHOOK_URL needs OPERATOR_WEBHOOK_SECRET");
   }
   return { ...settings.data, providers: providersOf(new Map(Object.entries(env))) };
 }

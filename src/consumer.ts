@@ -1,5 +1,6 @@
 import { runAttempt } from "./attempt.ts";
 import { ConfigError, configOf, type Config } from "./config.ts";
+import { writeDeadLetters } from "./dead-letters.ts";
 import type { Lane } from "./domain/lane.ts";
 import type { Settlement } from "./job-rpc.ts";
 import { jobNamed } from "./job-stub.ts";
@@ -12,7 +13,7 @@ import { Doorbell } from "./schema/message.ts";
 const MISCONFIGURED_WAIT_SECONDS = 3_600;
 
 /**
- * The queues' consumer: attempts from the lanes, last words from the dead-letter queue.
+ * The queues' consumer: attempts from the lanes, dead letters from their queue.
  *
  * Never throws, for a throw would redeliver messages that are already settled. What a message means is
  * the job's to say; one that makes no sense is acknowledged and logged, so it blocks nobody.
@@ -21,16 +22,20 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
   const destination = destinationOf(batch.queue);
   if (destination === null) {
     // A queue we do not know is a deployment's mistake; its messages wait until that is mended.
-    logFault("queue.unknown", batch.queue);
+    logFault("queue.unknown", { queue: batch.queue });
     return batch.retryAll({ delaySeconds: MISCONFIGURED_WAIT_SECONDS });
   }
-  const settled = batch.messages.map(async (message) => {
+  const rung = batch.messages.flatMap((message) => {
     const doorbell = Doorbell.safeParse(message.body);
-    if (!doorbell.success) refuse(message);
-    else if (destination === "dead_letter") await giveLastWord(doorbell.data.job, message, env);
-    else await answer(doorbell.data, destination, message, env, ctx);
+    if (doorbell.success) return { ...doorbell.data, message };
+    refuse(message);
+    return [];
   });
-  await Promise.all(settled);
+  if (destination === "dead_letter") return writeDeadLetters(rung, env);
+  const answered = rung.map(({ message, ...doorbell }) =>
+    answer(doorbell, destination, message, env, ctx),
+  );
+  await Promise.all(answered);
 }
 
 /** The part of a queue message that settles it. */
@@ -82,17 +87,7 @@ function forwarding(lane: Lane, doorbell: Doorbell, env: Env, ctx: ExecutionCont
   };
 }
 
-async function giveLastWord(name: string, message: Message, env: Env): Promise<void> {
-  try {
-    await jobNamed(env, name).deadLetter();
-    message.ack();
-  } catch (error) {
-    logFault("job.unreachable", name, error);
-    message.retry();
-  }
-}
-
 function refuse(message: Message): void {
-  logFault("message.refused", message.id);
+  logFault("message.refused", { message_id: message.id });
   message.ack();
 }

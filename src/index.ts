@@ -2,6 +2,10 @@ import { consume } from "./consumer.ts";
 import { createApp } from "./http/app.ts";
 
 export { JobObject } from "./job-object.ts";
+export { ClaimObject } from "./ledgers/claim-object.ts";
+export { DeadLetterObject } from "./ledgers/dead-letter-object.ts";
+export { ListingObject } from "./ledgers/listing-object.ts";
+export { StatsObject } from "./ledgers/stats-object.ts";
 
 const app = createApp();
 

@@ -1,11 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
 
-import type { CreateJob, JobView } from "./schema/job.ts";
+import { AlarmClock } from "./alarm-clock.ts";
+import { Announcer, TELL_AGAIN_MS } from "./announcer.ts";
+import type { AttemptView, CreateJob, JobView } from "./schema/job.ts";
+import { givenUp, type GivenUp } from "./domain/dead-letter.ts";
+import { secondsUntil } from "./domain/estimate.ts";
 import type { Failure } from "./domain/failure.ts";
 import {
-  currentAttempt,
   dueAt,
   hasEnded,
+  isSameSubmission,
   wakeAt,
   type Answer,
   type Job,
@@ -14,18 +18,15 @@ import {
 } from "./domain/job.ts";
 import type { CallReport, Command, Effect, Part, Transition } from "./domain/command.ts";
 import { accept, transition } from "./domain/transition.ts";
-import { statusOf, viewOf } from "./domain/view.ts";
-import type { Directive, Found, Frame, Grant, LogPage, Settlement, Submitted } from "./job-rpc.ts";
+import { attemptsOf, viewOf } from "./domain/view.ts";
+import { framesOf, pageOf, sourceOf, textShown } from "./job-reading.ts";
+import { grantOf } from "./grant.ts";
+import type { Directive, Found, Grant, LogPage, Settlement, Source, Submitted } from "./job-rpc.ts";
 import { logEvent, logFault } from "./log.ts";
-import { backlogOf, ring, type Destination } from "./queues.ts";
+import { backlogOf, ringLater } from "./queues.ts";
 import { JobStore } from "./storage/job-store.ts";
-import { Subscribers, type Format } from "./subscribers.ts";
-
-/** About how much text one page of the log holds. */
-const PAGE_CHARS = 262_144;
-
-/** How soon the alarm tries again when waking the job failed. */
-const ALARM_RETRY_MS = 5_000;
+import { Subscribers } from "./subscribers.ts";
+import { WaitingText } from "./waiting-text.ts";
 
 /**
  * One job: the truth about it, its log, its one alarm and its subscribers.
@@ -37,13 +38,18 @@ const ALARM_RETRY_MS = 5_000;
 export class JobObject extends DurableObject<Env> {
   readonly #store = new JobStore(this.ctx.storage);
   readonly #subscribers = new Subscribers(this.ctx);
+  readonly #waiting = new WaitingText();
+  readonly #alarm = new AlarmClock(this.ctx.storage);
+  readonly #announcer = new Announcer(this.env, this.ctx.id.name ?? "", this.#alarm);
   #job: Job | null | undefined;
-  #armedFor: number | undefined;
+  /** Forgotten but for the ledgers, which must hear of it first. */
+  #leaving: Job | null = null;
 
   /** Claims the id for this submission, or says who has it. Safe to repeat. */
   submit(spec: JobSpec, request: CreateJob): Submitted {
     const job = this.#settled();
     if (job === null) {
+      if (this.#leaving !== null) void this.#forget();
       const created = accept(spec);
       if (!created.ok) throw new Error("a new job was refused");
       this.#store.create(created.job, created.events, request);
@@ -51,9 +57,8 @@ export class JobObject extends DurableObject<Env> {
       return { type: "accepted", view: this.#view(created.job) };
     }
     if (job.status === "purged") return { type: "gone" };
-    const same =
-      job.spec.fingerprint === spec.fingerprint && job.spec.idempotencyKey === spec.idempotencyKey;
-    return same ? { type: "replayed", view: this.#view(job) } : { type: "reused" };
+    const isSame = isSameSubmission(job.spec, spec);
+    return isSame ? { type: "replayed", view: this.#view(job) } : { type: "reused" };
   }
 
   /** Grants the next attempt to the consumer with this token, if one is due and nobody else has it. Safe to repeat. */
@@ -63,68 +68,93 @@ export class JobObject extends DurableObject<Env> {
     const result = this.#apply({ type: "lease", token });
     if (result.ok) return this.#leased(result.job);
     if (!result.ok && result.reason === "not_due" && job?.status === "queued") {
-      return { type: "wait", delaySeconds: secondsUntil(job.readyAt) };
+      return { type: "wait", delaySeconds: secondsUntil(job.readyAt, Date.now()) };
     }
     return { type: "ignore" };
   }
 
-  /** Adds text to the running attempt; without text it only asks. A part sent twice is stored once. */
+  /** Adds text to the running attempt. A part sent twice is stored once. */
   append(token: string, part: Part): Directive {
-    const result = this.#apply({ type: "append", token, ...part });
-    return { go: result.ok, watched: this.#subscribers.any() };
+    return this.#directive(this.#apply({ type: "append", token, ...part }));
+  }
+
+  /** A sign of life, and the text that waits to be appended. */
+  pulse(token: string, waiting: Part): Directive {
+    this.#waiting.show(token, waiting);
+    return this.#directive(this.#apply({ type: "append", token, ...waiting, text: "" }));
   }
 
   /** The attempt's answer, with the text that was not appended yet. */
   complete(token: string, rest: Part, answer: Answer, report: CallReport): Settlement {
-    this.#apply({ type: "complete", token, ...rest, answer, report });
+    const result = this.#apply({ type: "complete", token, ...rest, answer, report });
+    // Too late to be the answer, but the call was made and is to be paid for.
+    if (!result.ok) this.account(token, report);
     return { type: "ack" };
   }
 
   /** The attempt's failure. The answer says when its message should come again, if it should. */
   fail(token: string, failure: Failure, report: CallReport): Settlement {
     const command = { type: "fail", token, failure, report, jitter: Math.random() } as const;
-    this.#apply(command);
+    if (!this.#apply(command).ok) this.account(token, report);
     // Asked of the job, not of the result: a report that comes twice is answered twice the same.
     if (this.#job?.status !== "queued") return { type: "ack" };
-    return { type: "retry", delaySeconds: secondsUntil(this.#job.readyAt) };
+    return { type: "retry", delaySeconds: secondsUntil(this.#job.readyAt, Date.now()) };
   }
 
-  /** The dead-letter consumer's word: the job ends here, if it has not yet. */
-  deadLetter(): void {
-    this.#apply({ type: "dead_letter" });
+  /** What the call of an attempt that was stopped came to. */
+  account(token: string, report: CallReport): void {
+    this.#apply({ type: "account", token, report });
+  }
+
+  /** The queue gave the job's message up, or the job gave up itself. */
+  giveUp(): GivenUp {
+    this.#apply({ type: "give_up" });
+    return givenUp(this.#job ?? null, () => this.#store.request(), Date.now());
+  }
+
+  /** The dead letter is written: the job may fail, if it has not yet. False: it ended otherwise, and the letter must go. */
+  deadLettered(): boolean {
+    return this.#apply({ type: "dead_letter" }).ok;
   }
 
   /** Ends the job unless it has ended. The running attempt hears of it at its next report. */
   cancel(reason: string): Found<JobView> {
-    this.#apply({ type: "cancel", reason });
+    this.#cancel(reason);
     return this.read(true);
   }
 
-  read(withPartialOutput: boolean): Found<JobView> {
-    return this.#found((job) => {
-      const view = this.#view(job);
-      const attempt = currentAttempt(job);
-      const text = () => (attempt === undefined ? "" : this.#store.text(attempt.startedSeq));
-      if (job.status === "completed") {
-        return { ...view, result: { content: text(), ...job.answer } };
-      }
-      return withPartialOutput && saysPart(job) ? { ...view, partial_output: text() } : view;
+  /** Ends the job unless it has ended, and deletes what it held, both in one write. */
+  delete(): Found<null> {
+    return this.#found(() => {
+      this.#cancel("Deleted by the client");
+      this.#apply({ type: "delete" });
+      return null;
     });
+  }
+
+  /** What the job is submitted again from. */
+  source(): Found<Source> {
+    return this.#found((job) => sourceOf(job, this.#store));
+  }
+
+  attempts(): Found<AttemptView[]> {
+    return this.#found(attemptsOf);
+  }
+
+  glance(): Found<JobView> {
+    return this.#found((job) => this.#view(job));
+  }
+
+  read(withPartialOutput: boolean): Found<JobView> {
+    return this.#found((job) => ({
+      ...this.#view(job),
+      ...textShown(job, this.#store, withPartialOutput, this.#waiting.of(job)?.text),
+    }));
   }
 
   /** A run of the log after `after`. */
   log(after: number): Found<LogPage> {
-    return this.#found((job) => {
-      const { events, more } = this.#store.events(after, PAGE_CHARS);
-      return {
-        jobId: job.spec.id,
-        status: statusOf(job),
-        lastSeq: job.seq,
-        ended: hasEnded(job),
-        events: this.#frames(job, events),
-        more,
-      };
-    });
+    return this.#found((job) => pageOf(job, this.#store, after));
   }
 
   /** Only WebSocket upgrades: `?after=` and `?format=`. Everything after the cursor is sent, then what comes. */
@@ -132,10 +162,9 @@ export class JobObject extends DurableObject<Env> {
     const job = this.#settled();
     if (job === null) return new Response(null, { status: 404 });
     if (job.status === "purged") return new Response(null, { status: 410 });
-    const { searchParams } = new URL(request.url);
-    const format: Format = searchParams.get("format") === "sse" ? "sse" : "ws";
-    const { events } = this.#store.events(Number(searchParams.get("after") ?? 0), Infinity);
-    return this.#subscribers.add(format, this.#frames(job, events), hasEnded(job));
+    const framesAfter = (after: number) =>
+      framesOf(job, this.#store.events(after, Infinity).events, this.#store);
+    return this.#subscribers.add(request, framesAfter, hasEnded(job));
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
@@ -147,13 +176,14 @@ export class JobObject extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.#armedFor = undefined;
+    this.#alarm.stopped();
     try {
+      if (this.#leaving !== null) return await this.#leave(this.#leaving);
       this.#apply({ type: "wake", jitter: Math.random() });
     } catch (error) {
       // The platform gives an alarm that throws up after six tries; this one must never be given up.
-      logFault("alarm.failed", this.ctx.id.name, error);
-      await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
+      logFault("alarm.failed", { object: this.ctx.id.name }, error);
+      this.#alarm.tryAgain(Date.now());
     }
   }
 
@@ -161,12 +191,18 @@ export class JobObject extends DurableObject<Env> {
   #settled(): Job | null {
     this.#job = this.#job === undefined ? this.#store.load() : this.#job;
     while (this.#job !== null && Date.now() >= (dueAt(this.#job) ?? Infinity)) {
-      this.#commit(
-        this.#job,
-        transition(this.#job, { type: "wake", jitter: Math.random() }, Date.now()),
-      );
+      const job = this.#waiting.counted(this.#job);
+      const wake = { type: "wake", jitter: Math.random() } as const;
+      this.#commit(this.#job, transition(job, wake, Date.now()));
     }
     return this.#job;
+  }
+
+  /** With the text that was shown and not appended, for nothing can be appended after. */
+  #cancel(reason: string): void {
+    const waiting = this.#waiting.of(this.#settled());
+    if (waiting !== null) this.#apply(waiting);
+    this.#apply({ type: "cancel", reason });
   }
 
   #apply(command: Command): Transition {
@@ -186,53 +222,65 @@ export class JobObject extends DurableObject<Env> {
   /** The job is stored: arm the alarm for it, show its events, do what is to be done. */
   #adopt(job: Job, events: LogEvent[], effects: Effect[]): void {
     this.#job = job;
-    this.#arm(wakeAt(job));
-    if (this.#subscribers.any()) this.#subscribers.send(this.#frames(job, events));
+    this.#alarm.set(wakeAt(job));
+    if (this.#subscribers.any()) this.#subscribers.send(framesOf(job, events, this.#store));
     if (hasEnded(job)) this.#subscribers.closeAll();
-    for (const event of events) logEvent(job, event);
+    for (const event of events) {
+      logEvent(job, event);
+      this.#announcer.count(job, event);
+    }
     for (const effect of effects) this.#perform(effect, job);
+    // Outside the answer's way: nobody waits for the ledgers.
+    if (this.#leaving === null)
+      this.ctx.waitUntil(this.#announcer.announce(job, events.length > 0));
   }
 
   #perform(effect: Effect, job: Job): void {
     switch (effect.type) {
       case "ring":
-        return this.#send(job.spec.lane);
+        return ringLater(this.ctx, this.env, job.spec.lane);
       case "dead_letter":
-        return this.#send("dead_letter");
+        return ringLater(this.ctx, this.env, "dead_letter");
       case "purge":
-        this.#armedFor = undefined;
-        this.ctx.waitUntil(this.#store.purge(job));
-        return this.#arm(wakeAt(job));
+        this.ctx.waitUntil(this.#purge(job, wakeAt(job)));
+        return;
       case "forget":
         this.#job = null;
-        this.#armedFor = undefined;
-        this.ctx.waitUntil(this.#store.forget());
+        this.#leaving = job;
+        this.ctx.waitUntil(this.#leave(job));
         return;
     }
   }
 
-  /** Not awaited: the job is accepted already, and a message that is lost is sent again by the alarm. */
-  #send(to: Destination): void {
-    this.ctx.waitUntil(ring(this.env, to, { job: this.ctx.id.name ?? "" }));
+  /** Nothing is left of a job once the ledgers know; until then, its name. */
+  async #leave(job: Job): Promise<void> {
+    await this.#announcer.tell(job, Date.now());
+    // Its id may have been submitted anew meanwhile.
+    if (this.#leaving !== job) return;
+    if (this.#announcer.hasTold(job)) return this.#forget();
+    return this.#purge(job, Date.now() + TELL_AGAIN_MS);
   }
 
-  /**
-   * Makes sure the alarm fires at `at` or before. An earlier alarm is left as it is: it finds nothing to
-   * do and arms again, which is cheaper than a billed row at every transition.
-   */
-  #arm(at: number): void {
-    if (at === Infinity || (this.#armedFor !== undefined && this.#armedFor <= at)) return;
-    this.#armedFor = at;
-    // Deliberately not awaited: it belongs to the same atomic write as the job's row.
-    void this.ctx.storage.setAlarm(at);
+  #forget(): Promise<void> {
+    this.#leaving = null;
+    this.#alarm.stopped();
+    return this.#store.forget();
+  }
+
+  /** All is deleted but the name, the alarm with it. */
+  #purge(job: Job, wakeAt: number): Promise<void> {
+    const purged = this.#store.purge(job);
+    this.#alarm.stopped();
+    this.#alarm.set(wakeAt);
+    return purged;
   }
 
   #leased(job: Job): Grant {
-    const route = job.spec.routes[job.route];
-    const request = this.#store.request();
-    if (route === undefined || request === null) return { type: "ignore" };
-    const { timeoutMs } = job.spec;
-    return { type: "leased", route, request, timeoutMs, watched: this.#subscribers.any() };
+    return grantOf(job, this.#store.request(), this.#subscribers.any());
+  }
+
+  #directive({ ok }: Transition): Directive {
+    return { go: ok, watched: this.#subscribers.any() };
   }
 
   #view(job: Job): JobView {
@@ -245,29 +293,4 @@ export class JobObject extends DurableObject<Env> {
     if (job.status === "purged") return { type: "gone" };
     return { type: "found", value: value(job) };
   }
-
-  #frames(job: Job, events: LogEvent[]): Frame[] {
-    return events.map((event) => ({ seq: event.seq, json: this.#wire(job, event) }));
-  }
-
-  /** An event as readers see it: with the job's id and, at the end, the whole text. */
-  #wire(job: Job, event: LogEvent): string {
-    const { type, ...rest } = event;
-    const wired = { type, job_id: job.spec.id, ...rest };
-    if (event.type !== "completed") return JSON.stringify(wired);
-    const attempt = currentAttempt(job);
-    const content = attempt === undefined ? "" : this.#store.text(attempt.startedSeq);
-    const result = { content, ...event.result };
-    return JSON.stringify({ ...wired, result, completed_at: event.at });
-  }
-}
-
-/** Whether there is text that has not become a result: of an attempt that runs, or that was cancelled. */
-function saysPart(job: Job): boolean {
-  if (job.status === "cancelled") return currentAttempt(job)?.outcome === "cancelled";
-  return job.status === "active" || job.status === "failing";
-}
-
-function secondsUntil(instant: number): number {
-  return Math.max(0, Math.ceil((instant - Date.now()) / 1_000));
 }

@@ -1,7 +1,9 @@
 import type { CallReport, Part } from "./domain/command.ts";
+import type { GivenUp } from "./domain/dead-letter.ts";
 import type { Failure } from "./domain/failure.ts";
 import type { Answer, JobSpec, Route } from "./domain/job.ts";
-import type { CreateJob, JobStatus, JobView } from "./schema/job.ts";
+import type { Origin } from "./domain/origin.ts";
+import type { AttemptView, CreateJob, JobStatus, JobView } from "./schema/job.ts";
 
 /*
  * What a job's object can be asked, and what it answers. For minutes after a deploy old objects meet new
@@ -33,6 +35,9 @@ export type Settlement = { type: "ack" } | { type: "retry"; delaySeconds: number
 /** A purged job is `gone`; one that was never submitted, or whose key has run out, is `unknown`. */
 export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: "unknown" };
 
+/** What a job is submitted again from, and whether it may be. */
+export type Source = { status: JobStatus; origin: Origin };
+
 /** One event: its place in the log, and its JSON, which starts with its type. */
 export type Frame = { seq: number; json: string };
 
@@ -51,11 +56,22 @@ export interface JobRpc {
   submit(spec: JobSpec, request: CreateJob): Promise<Submitted>;
   lease(token: string): Promise<Grant>;
   append(token: string, part: Part): Promise<Directive>;
+  /** Only asks, and shows the text that is not appended yet: should the job be cancelled, it is kept. */
+  pulse(token: string, waiting: Part): Promise<Directive>;
   complete(token: string, rest: Part, answer: Answer, report: CallReport): Promise<Settlement>;
   fail(token: string, failure: Failure, report: CallReport): Promise<Settlement>;
-  deadLetter(): Promise<void>;
+  account(token: string, report: CallReport): Promise<void>;
+  giveUp(): Promise<GivenUp>;
+  /** False: the job was cancelled or deleted meanwhile, and its letter must not stay. */
+  deadLettered(): Promise<boolean>;
   cancel(reason: string): Promise<Found<JobView>>;
+  /** Ends the job if it has not ended, and deletes its content now. */
+  delete(): Promise<Found<null>>;
+  source(): Promise<Found<Source>>;
+  attempts(): Promise<Found<AttemptView[]>>;
   read(withPartialOutput: boolean): Promise<Found<JobView>>;
+  /** The job without its text, which may be megabytes. */
+  glance(): Promise<Found<JobView>>;
   log(after: number): Promise<Found<LogPage>>;
   /** WebSocket upgrades only: `?after=` and `?format=`. */
   fetch(request: Request): Promise<Response>;

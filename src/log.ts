@@ -1,4 +1,6 @@
+import type { DeliveryOutcome } from "./domain/delivery.ts";
 import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
+import type { Operation } from "./domain/operation.ts";
 
 /**
  * Writes one structured line per lifecycle event. The fields are listed here and nowhere else, so that
@@ -65,8 +67,30 @@ function elapsed(from: number, to: string): number {
   return Date.parse(to) - from;
 }
 
-/** Writes one line about something that went wrong, and with which job. An error's name only: its text may hold content. */
-export function logFault(event: string, job: string | undefined, error?: unknown): void {
+/** Writes one line about an operation on dead letters: how many, never which. */
+export function logOperation(event: string, operation: Operation): void {
+  const { operationId, action, matched, done, refused } = operation;
+  console.log(JSON.stringify({ event, operation_id: operationId, action, matched, done, refused }));
+}
+
+/** Writes one line about an attempt to deliver an alert. */
+export function logAlert(webhookId: string, attempts: number, outcome: DeliveryOutcome): void {
+  const { type, status, latencyMs } = outcome;
+  const line = { event: "alert.attempted", webhook_id: webhookId, attempt: attempts };
+  console.log(JSON.stringify({ ...line, outcome: type, status, latency_ms: latencyMs }));
+}
+
+/** What a fault is about: one field, named after what its value is. `object`: the name of a Durable Object. */
+export type FaultSubject =
+  | { object: string | undefined }
+  | { job_id: string }
+  | { dlq_id: string }
+  | { webhook_id: string }
+  | { message_id: string }
+  | { queue: string };
+
+/** Writes one line about something that went wrong, and with what. An error's name only: its text may hold content. */
+export function logFault(event: string, subject: FaultSubject, error?: unknown): void {
   const name = error instanceof Error ? error.name : undefined;
-  console.error(JSON.stringify({ event, job, error: name }));
+  console.error(JSON.stringify({ event, ...subject, error: name }));
 }

@@ -1,6 +1,8 @@
 import { LANES, type Lane } from "./domain/lane.ts";
+import type { Backlog, QueueReport } from "./domain/health.ts";
 import { logFault } from "./log.ts";
 import type { Doorbell } from "./schema/message.ts";
+import { within } from "./within.ts";
 
 /** The queue of a lane. */
 function laneQueue(env: Env, lane: Lane): Queue<Doorbell> {
@@ -23,6 +25,34 @@ export type Destination = Lane | typeof DEAD_LETTER;
 export function destinationOf(queue: string): Destination | null {
   if (queue.includes("jobs-dead-letter")) return DEAD_LETTER;
   return LANES.find((lane) => queue.includes(`jobs-${lane}`)) ?? null;
+}
+
+/** How long a queue may take to say how it is, in milliseconds. */
+const REPORT_WITHIN_MS = 2_000;
+
+/** How each of our queues is. Never rejects: one that does not answer in time is unreachable. */
+export function reportQueues(env: Env): Promise<QueueReport[]> {
+  const lanes = LANES.map((lane) => report(`jobs-${lane}`, laneQueue(env, lane)));
+  return Promise.all([...lanes, report("jobs-dead-letter", env.DEAD_LETTERS)]);
+}
+
+async function report(queue: string, binding: Queue): Promise<QueueReport> {
+  try {
+    const metrics = await within(REPORT_WITHIN_MS, binding.metrics());
+    return { queue, backlog: backlogIn(metrics) };
+  } catch {
+    return { queue, backlog: null };
+  }
+}
+
+/** An unknown age comes as none or as the beginning of time. */
+function backlogIn({ backlogCount, backlogBytes, oldestMessageTimestamp }: QueueMetrics): Backlog {
+  const oldestAt = oldestMessageTimestamp?.getTime() ?? 0;
+  return {
+    messages: backlogCount,
+    bytes: backlogBytes,
+    oldestAt: oldestAt === 0 ? null : oldestAt,
+  };
 }
 
 /** Messages waiting in each lane, as its queue last told this isolate. An estimate for people, never a decision. */
@@ -49,6 +79,11 @@ export async function ring(
     if (to === DEAD_LETTER) return;
     backlogs.set(to, { count: metadata.metrics.backlogCount, at: Date.now() });
   } catch (error) {
-    logFault("message.unsent", doorbell.job, error);
+    logFault("message.unsent", { object: doorbell.job }, error);
   }
+}
+
+/** The same from a job's object. Not awaited: the job is stored already, and its alarm sends again what is lost. */
+export function ringLater(ctx: DurableObjectState, env: Env, to: Destination): void {
+  ctx.waitUntil(ring(env, to, { job: ctx.id.name ?? "" }));
 }

@@ -5,6 +5,8 @@ import type { Directive } from "./job-rpc.ts";
 export type RelayPorts = {
   /** Appends to the job. Resolves to its word; never rejects. */
   report: (part: Part) => Promise<Directive>;
+  /** Asks for the job's word, and shows it the text that waits. Never rejects. */
+  pulse: (waiting: Part) => Promise<Directive>;
   /** Called once when the job says to stop. */
   onStop: () => void;
   now: () => number;
@@ -28,6 +30,7 @@ export class Relay {
   #pendingSince: number | null = null;
   #lastTextAt: number | null = null;
   #lastReportAt: number;
+  #shown = false;
 
   constructor(settings: PaceSettings, watched: boolean, ports: RelayPorts) {
     this.#settings = settings;
@@ -68,22 +71,32 @@ export class Relay {
   }
 
   #start(): void {
-    const length = this.#ports.now() >= this.#textAt() ? this.#text.length : 0;
-    this.#reporting = this.#report(length).finally(() => {
+    const due = this.#ports.now() >= this.#textAt();
+    const spoken = due ? this.#report(this.#text.length) : this.#pulse();
+    this.#reporting = spoken.finally(() => {
       this.#reporting = null;
       this.#schedule();
     });
   }
 
-  /** Sends up to `length` characters (none: a pulse). */
+  /** Sends up to `length` characters. */
   async #report(length: number): Promise<void> {
-    const now = this.#ports.now();
-    this.#lastReportAt = now;
-    if (length > 0) this.#lastTextAt = now;
+    this.#lastReportAt = this.#lastTextAt = this.#ports.now();
+    this.#shown = true;
     const text = this.#take(Math.min(length, MAX_PART_CHARS));
     const part = { part: this.#part, text, ttftMs: this.#ttftMs };
     if (text !== "") this.#part++;
-    const { go, watched } = await this.#ports.report(part);
+    this.#heed(await this.#ports.report(part));
+  }
+
+  async #pulse(): Promise<void> {
+    this.#lastReportAt = this.#ports.now();
+    const text = this.#text.slice(0, wholeLength(this.#text, MAX_PART_CHARS));
+    this.#shown ||= this.#text !== "";
+    this.#heed(await this.#ports.pulse({ part: this.#part, text, ttftMs: this.#ttftMs }));
+  }
+
+  #heed({ go, watched }: Directive): void {
     this.#watched = watched;
     if (go || this.#closed) return;
     this.#closed = true;
@@ -91,7 +104,7 @@ export class Relay {
   }
 
   #take(length: number): string {
-    const end = endsInsidePair(this.#text, length) ? length - 1 : length;
+    const end = wholeLength(this.#text, length);
     const text = this.#text.slice(0, end);
     this.#text = this.#text.slice(end);
     // Half a character alone is nothing to send yet.
@@ -110,12 +123,14 @@ export class Relay {
       pendingChars: this.#text.length,
       lastTextAt: this.#lastTextAt,
       lastReportAt: this.#lastReportAt,
+      shown: this.#shown,
     };
   }
 }
 
-/** A character outside the basic plane is two units; its first half waits for the second. */
-function endsInsidePair(text: string, length: number): boolean {
-  const unit = text.charCodeAt(length - 1);
-  return unit >= 0xd8_00 && unit <= 0xdb_ff;
+/** At most `length`, and no half characters: one outside the basic plane is two units, and the first waits for the second. */
+function wholeLength(text: string, length: number): number {
+  const end = Math.min(length, text.length);
+  const unit = text.charCodeAt(end - 1);
+  return unit >= 0xd8_00 && unit <= 0xdb_ff ? end - 1 : end;
 }

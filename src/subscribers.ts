@@ -1,7 +1,7 @@
 import type { Frame } from "./job-rpc.ts";
 
 /** `ws`: the public WebSocket frames. `sse`: frames ready to be copied into an event stream by the Worker. */
-export type Format = "ws" | "sse";
+type Format = "ws" | "sse";
 
 const MAX_FRAME_BYTES = 65_536;
 const MAX_MESSAGES = 30;
@@ -26,8 +26,11 @@ export class Subscribers {
     return this.#ctx.getWebSockets().length > 0;
   }
 
-  /** Accepts a subscriber, sends it `frames`, and closes if the job has `ended`. */
-  add(format: Format, frames: Frame[], ended: boolean): Response {
+  /** Accepts a subscriber (`?after=` and `?format=`), sends it what it has not seen, and closes if the job has `ended`. */
+  add(request: Request, framesAfter: (after: number) => Frame[], ended: boolean): Response {
+    const { searchParams } = new URL(request.url);
+    const format: Format = searchParams.get("format") === "sse" ? "sse" : "ws";
+    const frames = framesAfter(Number(searchParams.get("after") ?? 0));
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#ctx.acceptWebSocket(server, [format]);

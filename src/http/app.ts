@@ -4,13 +4,19 @@ import { createMiddleware } from "hono/factory";
 
 import { configOf } from "../config.ts";
 import type { App } from "./context.ts";
+import { deadLetterRoutes } from "./dead-letters.ts";
+import { deadLetterOperations } from "./dead-letter-operations.ts";
 import { DOCUMENT } from "./document.ts";
 import { ApiError, onError } from "./errors.ts";
 import { events } from "./events.ts";
 import { health } from "./health.ts";
-import { randomToken } from "./ids.ts";
+import { randomToken } from "../ids.ts";
 import { jobs } from "./jobs.ts";
+import { retries } from "./retries.ts";
+import { listing } from "./listing.ts";
 import { sockets } from "./sockets.ts";
+import { submissions } from "./submissions.ts";
+import { stats } from "./stats.ts";
 
 /** What every answer carries. A 101 has its headers already, and copying it would lose its socket. */
 const frame = createMiddleware<App>(async (c, next) => {
@@ -47,9 +53,15 @@ export function createApp(): OpenAPIHono<App> {
   app.use("/api/*", anyOrigin);
   app.use("/openapi.json", anyOrigin);
   app.use("/health", anyOrigin);
+  app.route("/", submissions);
   app.route("/", jobs);
+  app.route("/", retries);
+  app.route("/", listing);
   app.route("/", events);
   app.route("/", sockets);
+  app.route("/", stats);
+  app.route("/", deadLetterRoutes);
+  app.route("/", deadLetterOperations);
   app.route("/", health);
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

@@ -17,6 +17,16 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   await next();
 });
 
+/** Lets in only who has this scope; comes after `authenticate`. */
+export function requireScope(scope: Scope) {
+  return createMiddleware<App>(async (c, next) => {
+    if (!c.get("principal").scopes.includes(scope)) {
+      throw new ApiError("forbidden", `This needs a key with the scope "${scope}"`);
+    }
+    await next();
+  });
+}
+
 async function principalOf(header: string | undefined, config: Config): Promise<Principal | null> {
   if (config.AUTH_MODE === "none") return { tenant: "dev", tier: "default", scopes: EVERY_SCOPE };
   const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(header ?? "")?.[1];

@@ -65,8 +65,10 @@ export const DOCUMENT = {
   servers: [{ url: "/" }],
   security: [{ bearer: [] }],
   tags: [
-    { name: "jobs", description: "Submit, read, cancel." },
+    { name: "jobs", description: "Submit, read, list, cancel, retry, delete." },
     { name: "events", description: "Follow a job as it happens." },
+    { name: "admin", description: "For the operator: needs a key with the scope `admin`." },
+    { name: "dead letters", description: "Jobs given up on: see why, send again, drop." },
     { name: "service", description: "The service itself." },
   ],
 };

@@ -44,7 +44,8 @@ events.openAPIRegistry.register("Connected", Connected);
 events.openAPIRegistry.register("JobEvent", JobEvent);
 
 events.openapi(eventsRoute, async (c) => {
-  const cursor = cursorOf(c.req.header("last-event-id")) ?? cursorOf(c.req.query("after")) ?? 0;
+  const cursor =
+    eventCursorOf(c.req.header("last-event-id")) ?? eventCursorOf(c.req.query("after")) ?? 0;
   const { id } = c.req.valid("param");
   const job = () => jobStub(c, id);
   const first = found(await (await job()).log(cursor));
@@ -62,6 +63,6 @@ events.openapi(eventsRoute, async (c) => {
 });
 
 /** A cursor is a whole number, or it is not there. */
-export function cursorOf(text: string | undefined): number | undefined {
+export function eventCursorOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }

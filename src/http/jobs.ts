@@ -4,60 +4,20 @@ import type { Context } from "hono";
 import { pollAfterSeconds } from "../domain/estimate.ts";
 import type { Found, JobRpc } from "../job-rpc.ts";
 import { jobNamed } from "../job-stub.ts";
-import { planJob } from "../plan.ts";
-import { CreateJob, JobAccepted, JobReplayed, JobView } from "../schema/job.ts";
+import { AttemptView, JobView } from "../schema/job.ts";
 import { authenticate } from "./auth.ts";
-import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
-import { ApiError, jobGone, jobNotFound } from "./errors.ts";
-import { fingerprintOf, IDEMPOTENCY_KEY, JOB_ID, jobIdFor, objectName } from "./ids.ts";
+import { jobGone, jobNotFound } from "./errors.ts";
+import { JOB_ID, objectName } from "../ids.ts";
 
 export const JobParams = z.object({
   id: z.string().meta({ param: { name: "id", in: "path" }, example: "test-123" }),
 });
 
-const RetryAfter = {
+export const RetryAfter = {
   "Retry-After": { schema: { type: "integer" as const }, description: "Seconds." },
 };
-
-const submitRoute = createRoute({
-  method: "post",
-  path: "/api/jobs",
-  operationId: "submitJob",
-  tags: ["jobs"],
-  summary: "Submit a job",
-  description:
-    "Answers 202 once the job is durably accepted. The same Idempotency-Key with the same payload answers 200 with the same job; with another payload, 422.",
-  middleware: [authenticate, jsonBody] as const,
-  request: {
-    headers: z.object({
-      "idempotency-key": z
-        .string()
-        .optional()
-        .meta({ description: "1–255 visible ASCII characters.", example: "test-123" }),
-    }),
-    body: { required: true, content: { "application/json": { schema: CreateJob } } },
-  },
-  responses: {
-    202: {
-      description: "Accepted",
-      headers: {
-        ...RetryAfter,
-        Location: { schema: { type: "string" }, description: "The job." },
-      },
-      content: { "application/json": { schema: JobAccepted } },
-    },
-    200: {
-      description: "Submitted before",
-      headers: {
-        "Idempotent-Replayed": { schema: { type: "string" }, description: "Always `true`." },
-      },
-      content: { "application/json": { schema: JobReplayed } },
-    },
-    ...problems(400, 401, 410, 413, 415, 422, 500, 503),
-  },
-});
 
 const readRoute = createRoute({
   method: "get",
@@ -100,47 +60,51 @@ const cancelRoute = createRoute({
   },
 });
 
+const deleteRoute = createRoute({
+  method: "delete",
+  path: "/api/jobs/{id}",
+  operationId: "deleteJob",
+  tags: ["jobs"],
+  summary: "Delete a job",
+  description:
+    "Cancels it if it has not ended, and deletes all it held at once. The id answers 410 from then on.",
+  middleware: [authenticate] as const,
+  request: { params: JobParams },
+  responses: { 204: { description: "Deleted" }, ...problems(401, 404, 410, 500, 503) },
+});
+
+const attemptsRoute = createRoute({
+  method: "get",
+  path: "/api/jobs/{id}/attempts",
+  operationId: "listAttempts",
+  tags: ["jobs"],
+  summary: "The calls a job has made",
+  middleware: [authenticate] as const,
+  request: { params: JobParams },
+  responses: {
+    200: {
+      description: "In their order",
+      content: {
+        "application/json": {
+          schema: z.object({ job_id: z.string(), attempts: z.array(AttemptView) }),
+        },
+      },
+    },
+    ...problems(401, 404, 410, 500, 503),
+  },
+});
+
 export const jobs = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
 
-jobs.openapi(submitRoute, async (c) => {
-  const { tenant, tier } = c.get("principal");
-  const request = c.req.valid("json");
-  const idempotencyKey = c.req.valid("header")["idempotency-key"] ?? null;
-  if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
-    throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
-  }
-  const [id, fingerprint] = await Promise.all([
-    jobIdFor(tenant, idempotencyKey),
-    fingerprintOf(request),
-  ]);
-  const now = Date.now();
-  const planned = planJob(
-    { request, tenant, tier, id, idempotencyKey, fingerprint, now },
-    c.get("config"),
-  );
-  if (!planned.ok) {
-    const [first] = planned.refusals;
-    throw new ApiError("invalid-request", first?.detail ?? "", { errors: planned.refusals });
-  }
-  const submitted = await (await jobStub(c, id)).submit(planned.spec, request);
-  switch (submitted.type) {
-    case "accepted": {
-      const headers = { location: `/api/jobs/${id}`, "retry-after": "1" };
-      return c.json({ ...links(submitted.view), status: "queued" as const }, 202, headers);
-    }
-    case "replayed": {
-      const message = "Duplicate submission detected";
-      const replay = { ...links(submitted.view), status: "already_submitted" as const, message };
-      return c.json(replay, 200, { "idempotent-replayed": "true" });
-    }
-    case "reused":
-      throw new ApiError(
-        "idempotency-key-reused",
-        "This Idempotency-Key was used with another payload",
-      );
-    case "gone":
-      throw jobGone();
-  }
+jobs.openapi(deleteRoute, async (c) => {
+  found(await (await jobStub(c, c.req.valid("param").id)).delete());
+  return c.body(null, 204);
+});
+
+jobs.openapi(attemptsRoute, async (c) => {
+  const { id } = c.req.valid("param");
+  const attempts = found(await (await jobStub(c, id)).attempts());
+  return c.json({ job_id: id, attempts }, 200);
 });
 
 jobs.openapi(readRoute, async (c) => {
@@ -167,20 +131,4 @@ export function found<T>(result: Found<T>): T {
   if (result.type === "unknown") throw jobNotFound();
   if (result.type === "gone") throw jobGone();
   return result.value;
-}
-
-function links(view: JobView): Omit<JobAccepted, "status"> {
-  const { job_id, priority, priority_level, estimated_wait = 0, submitted_at } = view;
-  const poll_url = `/api/jobs/${job_id}`;
-  return {
-    job_id,
-    poll_url,
-    websocket_url: `/ws/jobs/${job_id}`,
-    events_url: `${poll_url}/events`,
-    cancel_url: `${poll_url}/cancel`,
-    priority,
-    priority_level,
-    estimated_wait,
-    submitted_at,
-  };
 }

@@ -4,7 +4,7 @@ import { authenticate } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError, jobGone, jobNotFound } from "./errors.ts";
-import { cursorOf } from "./events.ts";
+import { eventCursorOf } from "./events.ts";
 import { JobParams, jobStub } from "./jobs.ts";
 
 const socketRoute = createRoute({
@@ -31,7 +31,7 @@ sockets.openapi(socketRoute, async (c) => {
     throw new ApiError("upgrade-required", "This is a WebSocket", { headers });
   }
   const stub = await jobStub(c, c.req.valid("param").id);
-  const after = cursorOf(c.req.query("after")) ?? 0;
+  const after = eventCursorOf(c.req.query("after")) ?? 0;
   const answer = await stub.fetch(
     new Request(`https://job/?format=ws&after=${after}`, { headers: { upgrade: "websocket" } }),
   );

@@ -4,8 +4,13 @@ import { z } from "zod";
 export const PROBLEMS = {
   "invalid-request": { status: 400, title: "Invalid request" },
   unauthorized: { status: 401, title: "Unauthorized" },
+  forbidden: { status: 403, title: "Forbidden" },
   "job-not-found": { status: 404, title: "Job not found" },
+  "dead-letter-not-found": { status: 404, title: "Dead letter not found" },
+  "operation-not-found": { status: 404, title: "Operation not found" },
   "not-found": { status: 404, title: "Not found" },
+  "job-not-retryable": { status: 409, title: "Job not retryable" },
+  "dead-letter-refused": { status: 409, title: "Dead letter refused" },
   "job-gone": { status: 410, title: "Job gone" },
   "payload-too-large": { status: 413, title: "Payload too large" },
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },

@@ -6,7 +6,13 @@ import type { CreateJob } from "../schema/job.ts";
  * more than its log. A row is written whole or not at all, so no state is ever torn, and a row is what
  * the platform bills.
  */
-type Commit = { events: LogEvent[]; appended: number; job?: Job; request?: Uint8Array };
+type Commit = {
+  events: LogEvent[];
+  appended: number;
+  said: number;
+  job?: Job;
+  request?: Uint8Array;
+};
 
 /** A run of a job's log. `more`: there are events behind the last one given. */
 export type Page = { events: LogEvent[]; more: boolean };
@@ -25,9 +31,9 @@ export class JobStore {
   }
 
   load(): Job | null {
-    let newest: { seq: number; appended: number } | undefined;
+    let newest: { seq: number; appended: number; said: number } | undefined;
     for (const [key, commit] of this.#rows({ reverse: true })) {
-      newest ??= { seq: seqOf(key), appended: commit.appended };
+      newest ??= { seq: seqOf(key), appended: commit.appended, said: commit.said };
       if (commit.job !== undefined) return { ...commit.job, ...newest };
     }
     return null;
@@ -45,18 +51,20 @@ export class JobStore {
   create(job: Job, events: LogEvent[], request: CreateJob): void {
     // As UTF-8: kept as a string, one character beyond Latin-1 would double it, and a row holds 2 MB (platform limit).
     const bytes = new TextEncoder().encode(JSON.stringify(request));
-    this.#put(job.seq, { events, appended: 0, job, request: bytes });
+    this.#put(job.seq, { events, appended: 0, said: 0, job, request: bytes });
   }
 
   /** Writes at most one row; none if nothing changed. */
   commit(previous: Job, job: Job, events: LogEvent[]): void {
     const moved = changed(previous, job);
     if (events.length > 0) {
-      const { appended } = job;
-      this.#put(job.seq, moved ? { events, appended, job } : { events, appended });
+      const { appended, said } = job;
+      const grown = { events, appended, said };
+      this.#put(job.seq, moved ? { ...grown, job } : grown);
     } else if (moved) {
       const last = this.#storage.kv.get<Commit>(keyOf(job.seq));
-      this.#put(job.seq, { events: [], appended: job.appended, ...last, job });
+      const { appended, said } = job;
+      this.#put(job.seq, { events: [], appended, said, ...last, job });
     }
   }
 
@@ -89,7 +97,7 @@ export class JobStore {
   /** Deletes everything but the fact that the id was used. One synchronous block: all of it or nothing. */
   purge(job: Job): Promise<void> {
     const deleted = this.#storage.deleteAll();
-    this.#put(job.seq, { events: [], appended: 0, job });
+    this.#put(job.seq, { events: [], appended: 0, said: 0, job });
     return deleted;
   }
 
@@ -115,9 +123,10 @@ function seqOf(key: string): number {
   return Number(key.slice(PREFIX.length));
 }
 
-/** Whether more than the log grew: `seq` and `appended` are read off the newest row. */
+/** Whether more than the log grew: `seq`, `appended` and `said` are read off the newest row. */
 function changed(previous: Job, job: Job): boolean {
-  const before: Record<string, unknown> = { ...previous, seq: job.seq, appended: job.appended };
+  const { seq, appended, said } = job;
+  const before: Record<string, unknown> = { ...previous, seq, appended, said };
   const keys = new Set([...Object.keys(before), ...Object.keys(job)]);
   const after: Record<string, unknown> = { ...job };
   return [...keys].some((key) => before[key] !== after[key]);

@@ -24,8 +24,12 @@ const ROUTES: [string, string, string][] = [
   ["GET", "/api/jobs/{id}", "/api/jobs/known"],
   ["GET", "/api/jobs/{id}", "/api/jobs/unknown"],
   ["POST", "/api/jobs/{id}/cancel", "/api/jobs/known/cancel"],
+  ["POST", "/api/jobs/{id}/retry", "/api/jobs/known/retry"],
+  ["DELETE", "/api/jobs/{id}", "/api/jobs/known"],
+  ["GET", "/api/jobs/{id}/attempts", "/api/jobs/known/attempts"],
   ["GET", "/api/jobs/{id}/events", "/api/jobs/known/events"],
   ["GET", "/ws/jobs/{id}", "/ws/jobs/known"],
+  ["GET", "/api/admin/stats", "/api/admin/stats"],
 ];
 
 const WRONG: [string, Record<string, string>][] = [
@@ -143,7 +147,7 @@ describe("a wrong setting", () => {
     ["MODELS", { MODELS: "{canary" }, {}],
     ["OPENAI_BASE_URL", { OPENAI_BASE_URL: "canary", OPENAI_API_KEY: "k" }, {}],
     ["ADMIN_API_KEY", { AUTH_MODE: "keys" }, { ADMIN_API_KEY: "canary-short" }],
-  ])("is told by its name and never by its value: %s", async (name, vars, secrets) => {
+  ])("F42: is told by its name and never by its value: %s", async (name, vars, secrets) => {
     const product = await startProduct({ vars, secrets });
     try {
       const api = new Api(product.url);

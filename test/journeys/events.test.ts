@@ -8,6 +8,7 @@ import {
   allFrames,
   connectedOf,
   expectWholeLog,
+  isTerminal,
   sseFrames,
   textOf,
   type SseFrame,
@@ -70,7 +71,7 @@ describe("an event stream", () => {
     expect(textOf(events)).toBe(answerOf(call ?? { id: 0 }, 12));
   });
 
-  it("begins at once, though the job does not, and shows that it lives", async () => {
+  it("F21: begins at once, though the job does not, and shows that it lives", async () => {
     const { job_id } = await journey.api.submit({ prompt: freshPrompt(), delay_seconds: 60 });
     const askedAt = Date.now();
     const response = await journey.api.fetch(`/api/jobs/${job_id}/events`);
@@ -164,6 +165,32 @@ describe("many readers", () => {
   });
 });
 
+describe("a storm of readers", () => {
+  it("F35: that drop and come back all the time each see every event once, and the job goes its way (invariant 4)", async () => {
+    const prompt = freshPrompt("[tokens=60 every=50]");
+    const { job_id } = await journey.api.submit({ prompt });
+    const readers = Array.from({ length: 40 }, async (_, index) => {
+      const seen: JobEvent[] = [];
+      while (!seen.some(isTerminal)) {
+        // Each leaves after a number of events of its own, and goes on where it was.
+        let most = 1 + (index % 7);
+        for await (const event of journey.api.follow(job_id, seen.length)) {
+          seen.push(event);
+          if (--most === 0) break;
+        }
+      }
+      return seen;
+    });
+    const stories = await Promise.all(readers);
+    const log = await journey.api.log(job_id);
+    expectWholeLog(log);
+    for (const seen of stories) expect(seen).toEqual(log);
+    const calls = journey.provider.callsFor(prompt);
+    expect(calls).toHaveLength(1);
+    expect(textOf(log)).toBe(answerOf(calls[0] ?? { id: 0 }, 60));
+  });
+});
+
 describe("the browser's EventSource", () => {
   it("hears every event once, comes back by itself, and is told to stop", async () => {
     const { job_id } = await journey.api.submit({ prompt: freshPrompt("[tokens=20 every=50]") });
@@ -190,7 +217,7 @@ describe("a reader that does not read", () => {
     expect(events.at(-1)?.type).toBe("completed");
   });
 
-  it("slows nobody; it is cut or catches up, and resumes by its cursor", async () => {
+  it("F35: slows nobody; it is cut or catches up, and resumes by its cursor", async () => {
     const prompt = freshPrompt("[huge=6000000]");
     const { job_id, events_url } = await journey.api.submit({ prompt, delay_seconds: 1 });
     const { hostname, port } = new URL(journey.api.url);

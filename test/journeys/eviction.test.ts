@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { objectName } from "../../src/http/ids.ts";
+import { objectName } from "../../src/ids.ts";
 import type { JobEvent } from "../../src/schema/event.ts";
 import { expectWholeLog } from "../support/api.ts";
 import { SocketFollower } from "../support/follow-socket.ts";
@@ -19,7 +19,7 @@ async function evict(id: string, webSockets: "hibernate" | "close"): Promise<voi
 }
 
 describe("a job whose object is evicted in mid-stream", () => {
-  it("goes on, and its readers notice nothing where their sockets hibernate", async () => {
+  it("F12: goes on, and its readers notice nothing where their sockets hibernate", async () => {
     const prompt = freshPrompt("[tokens=80 every=25]");
     const { job_id } = await journey.api.submit({ prompt });
     const streams = [journey.api.log(job_id), journey.api.log(job_id)];
@@ -41,7 +41,7 @@ describe("a job whose object is evicted in mid-stream", () => {
     expect(result?.content).toBe(answerOf(calls[0] ?? { id: 0 }, 80));
   });
 
-  it("goes on, and readers whose sockets are lost with it resume by their cursors", async () => {
+  it("F12: goes on, and readers whose sockets are lost with it resume by their cursors", async () => {
     const prompt = freshPrompt("[tokens=80 every=25]");
     const { job_id } = await journey.api.submit({ prompt });
     const socket = await SocketFollower.open(journey.api.url, `/ws/jobs/${job_id}`);
@@ -63,7 +63,7 @@ describe("a job whose object is evicted in mid-stream", () => {
     expect(journey.provider.callsFor(prompt)).toHaveLength(1);
   });
 
-  it("starts on time, and keeps its key, where it was evicted before it was due", async () => {
+  it("F12: starts on time, and keeps its key, where it was evicted before it was due", async () => {
     const job = { prompt: freshPrompt(), delay_seconds: 1 };
     await journey.api.submit(job, "evicted-early");
     await evict("evicted-early", "hibernate");

@@ -42,21 +42,21 @@ async function run(job: Job): Promise<{ view: JobView; calls: Call[] }> {
 
 describe.concurrent("a fault that may pass (invariants 3 and 5)", () => {
   it.each([
-    ["an error 500", "[status=500 x1]"],
-    ["an error 503", "[status=503 x1]"],
-    ["an error 529", "[status=529 x1]"],
-    ["an error 408", "[status=408 x1]"],
-    ["an error 409", "[status=409 x1]"],
-    ["a rate limit", "[status=429 x1]"],
-    ["a rate limit with nonsense for Retry-After", "[status=429 retry-after=soon x1]"],
-    ["no answer at all", "[hang x1]"],
-    ["silence in mid-answer", "[silent=3 x1]"],
-    ["a connection closed in mid-answer", "[cut=3 every=30 x1]"],
-    ["a connection reset in mid-answer", "[cut=3 every=30 reset x1]"],
-    ["a connection closed before the first token", "[cut=0 x1]"],
-    ["a malformed answer", "[malformed x1]"],
-    ["an empty answer", "[empty x1]"],
-    ["an answer without choices", "[noChoices x1]"],
+    ["F18: an error 500", "[status=500 x1]"],
+    ["F18: an error 503", "[status=503 x1]"],
+    ["F18: an error 529", "[status=529 x1]"],
+    ["F18: an error 408", "[status=408 x1]"],
+    ["F18: an error 409", "[status=409 x1]"],
+    ["F17: a rate limit", "[status=429 x1]"],
+    ["F17: a rate limit with nonsense for Retry-After", "[status=429 retry-after=soon x1]"],
+    ["F20: no answer at all", "[hang x1]"],
+    ["F21: silence in mid-answer", "[silent=3 x1]"],
+    ["F22: a connection closed in mid-answer", "[cut=3 every=30 x1]"],
+    ["F22: a connection reset in mid-answer", "[cut=3 every=30 reset x1]"],
+    ["F22: a connection closed before the first token", "[cut=0 x1]"],
+    ["F23: a malformed answer", "[malformed x1]"],
+    ["F24: an empty answer", "[empty x1]"],
+    ["F24: an answer without choices", "[noChoices x1]"],
     ["two faults of different kinds", "[cut=2 x1][status=502 x1]"],
   ])("%s is followed by another attempt, whose text alone is the result", async (_, faults) => {
     const prompt = freshPrompt(`${faults}[tokens=7]`);
@@ -70,21 +70,21 @@ describe.concurrent("a fault that may pass (invariants 3 and 5)", () => {
 
 describe.concurrent("a fault that stays", () => {
   const faults: [string, string, ErrorCode, number][] = [
-    ["[status=500]", "provider_unavailable", "provider_unavailable", 3],
-    ["[status=429]", "rate_limited", "rate_limited", 3],
-    ["[hang]", "timeout", "timeout", 2],
-    ["[silent=2]", "timeout", "timeout", 2],
-    ["[cut=2]", "provider_unavailable", "provider_unavailable", 2],
-    ["[malformed]", "provider_unavailable", "provider_unavailable", 2],
-    ["[empty]", "empty_response", "empty_response", 2],
-    ["[noChoices]", "provider_unavailable", "provider_unavailable", 2],
-    ["[status=500]", "with one attempt", "provider_unavailable", 1],
-    ["[status=500]", "with five attempts", "provider_unavailable", 5],
+    ["F18: an error", "[status=500]", "provider_unavailable", 3],
+    ["F18: an error, with one attempt,", "[status=500]", "provider_unavailable", 1],
+    ["F18: an error, with five attempts,", "[status=500]", "provider_unavailable", 5],
+    ["F17: a rate limit", "[status=429]", "rate_limited", 3],
+    ["F20: a call without an answer", "[hang]", "timeout", 2],
+    ["F21: an answer that stops", "[silent=2]", "timeout", 2],
+    ["F22: an answer cut off", "[cut=2]", "provider_unavailable", 2],
+    ["F23: an answer without sense", "[malformed]", "provider_unavailable", 2],
+    ["F24: an empty answer", "[empty]", "empty_response", 2],
+    ["F24: an answer without choices", "[noChoices]", "provider_unavailable", 2],
   ];
 
   it.each(faults)(
-    "%s ends in failure after max_attempts calls: %s",
-    async (fault, _, code, most) => {
+    "%s ends in failure after max_attempts calls: %s (invariants 2 and 3)",
+    async (_, fault, code, most) => {
       const { view, calls } = await run({ prompt: freshPrompt(fault), max_attempts: most });
       expect(calls).toHaveLength(most);
       expect(view).toMatchObject({ status: "failed", error_code: code, attempts_made: most });
@@ -105,7 +105,7 @@ describe.concurrent("a fault that stays", () => {
     ["[status=413]", "provider_rejected"],
     ["[status=422]", "provider_rejected"],
     ["[contentFilter]", "content_filter"],
-  ])("%s is never tried again", async (fault, code) => {
+  ])("F19, F25: %s is never tried again", async (fault, code) => {
     const { view, calls } = await run({ prompt: freshPrompt(fault), max_attempts: 5 });
     expect(calls).toHaveLength(1);
     expect(view).toMatchObject({ status: "failed", error_code: code, attempts_made: 1 });
@@ -123,7 +123,7 @@ describe.concurrent("a fault that stays", () => {
 });
 
 describe.concurrent("what is no fault", () => {
-  it("characters, line ends and frames torn apart on the way", async () => {
+  it("F23: characters, line ends and frames torn apart on the way", async () => {
     const { view, calls } = await run({ prompt: freshPrompt("[split]") });
     expect(calls).toHaveLength(1);
     expect(view.status).toBe("completed");
@@ -131,13 +131,13 @@ describe.concurrent("what is no fault", () => {
     expect(view.result?.content).not.toContain("\u{fffd}");
   });
 
-  it("a refusal: it is what the model has to say", async () => {
+  it("F24: a refusal: it is what the model has to say", async () => {
     const { view, calls } = await run({ prompt: freshPrompt("[refusal]") });
     expect(calls).toHaveLength(1);
     expect(view.result?.content).toMatch(/cannot help/);
   });
 
-  it("an answer of 4 MB: it is kept and polled back whole", async () => {
+  it("F26: an answer of 4 MB: it is kept and polled back whole", async () => {
     const { view, calls } = await run({ prompt: freshPrompt("[huge=4000000]") });
     expect(calls).toHaveLength(1);
     expect(view.result?.content.length).toBeGreaterThanOrEqual(4_000_000);
@@ -156,7 +156,7 @@ describe.concurrent("Retry-After", () => {
     ["3600", 3_000, 5_000],
     [() => new Date(Date.now() + 3_000).toUTCString(), 2_000, 5_000],
     ["-1", 0, 2_000],
-  ])("of %s is a floor, up to our own longest wait", async (retryAfter, least, most) => {
+  ])("F17: of %s is a floor, up to our own longest wait", async (retryAfter, least, most) => {
     const prompt = freshPrompt();
     const told = typeof retryAfter === "string" ? retryAfter : retryAfter();
     journey.script(prompt, ({ n }) =>

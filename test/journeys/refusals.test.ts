@@ -50,7 +50,6 @@ describe("a body that does not fit", () => {
     ],
     ["callback headers, likewise", { prompt, callback_headers: {} }, /callback_headers/, ""],
     ["webhook events, likewise", { prompt, webhook_events: [] }, /webhook_events/, ""],
-    ["a dedupe window, likewise", { prompt, dedupe_window_seconds: 60 }, /dedupe_window/, ""],
     ["steps, likewise", { prompt, steps: [] }, /steps/, ""],
     ["a number as prompt", { prompt: 7 }, "prompt is required", "/prompt"],
     ["null as prompt", { prompt: null }, /^prompt/, "/prompt"],
@@ -164,6 +163,15 @@ describe("a body that does not fit", () => {
     expect(body).toHaveLength(1_048_577);
     const response = chunked ? await sendInChunks(body) : await journey.api.send(body);
     await expectProblem(response, 413, "payload-too-large");
+  });
+
+  it("is refused with 413 where it is small but would outgrow its row as it is kept", async () => {
+    const numbers = Array(200_000).fill("1e20").join(",");
+    const format = `{"type":"json_schema","json_schema":{"name":"big","schema":{"enum":[${numbers}]}}}`;
+    const body = `{"prompt":${JSON.stringify(prompt)},"params":{"response_format":${format}}}`;
+    expect(body.length).toBeLessThan(1_048_576);
+    const problem = await expectProblem(await journey.api.send(body), 413, "payload-too-large");
+    expect(problem.error).toMatch(/1900000 bytes/);
   });
 
   it.each([["text/plain"], ["application/x-www-form-urlencoded"], ["application/jsonp"], [""]])(

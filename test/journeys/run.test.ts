@@ -132,7 +132,7 @@ describe("a completed job", () => {
     expect(view.processing_time_ms).toBeGreaterThanOrEqual(provider_ms ?? Infinity);
   });
 
-  it("holds tool calls, put together from their pieces", async () => {
+  it("F24: holds tool calls, put together from their pieces", async () => {
     const prompt = freshPrompt();
     const asked = [
       { name: "weather", arguments: '{"city":"Zürich","note":"é€😀"}' },
@@ -156,12 +156,13 @@ describe("a completed job", () => {
     });
   });
 
-  it("keeps the reason why the model stopped, and does without usage", async () => {
+  it("F25: keeps the reason why the model stopped, and estimates a usage nobody reported", async () => {
     const prompt = freshPrompt();
     journey.script(prompt, () => ({ kind: "answer", finishReason: "length", usage: false }));
     const { view } = await run({ prompt });
-    expect(view.result).toMatchObject({ finish_reason: "length", usage: null });
-    expect(view.cost_usd).toBeNull();
+    const estimated = { estimated: true, prompt_tokens: expect.toSatisfy((n) => n > 0) };
+    expect(view.result).toMatchObject({ finish_reason: "length", usage: estimated });
+    expect(view.cost_usd).toBeGreaterThan(0);
   });
 
   it("is the simulator's where no provider is configured, and says so", async () => {

@@ -67,7 +67,7 @@ describe("a socket on a job", () => {
     expect(follower.events.map(({ type }) => type)).toEqual(["queued", "cancelled"]);
   });
 
-  it("may leave without a word: the job goes on", async () => {
+  it("F34: may leave without a word: the job goes on", async () => {
     const prompt = freshPrompt("[tokens=30 every=20]");
     const { job_id } = await journey.api.submit({ prompt });
     const follower = await follow(job_id);

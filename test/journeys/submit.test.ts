@@ -215,7 +215,7 @@ describe("the same key again (invariant 6)", () => {
     expect((await journey.api.send(two, "reordered")).status).toBe(200);
   });
 
-  it("makes one job of fifty submissions at once: one 202, one call to the model", async () => {
+  it("F38: makes one job of fifty submissions at once: one 202, one call to the model", async () => {
     const job = { prompt: freshPrompt() };
     const answers = await Promise.all(
       Array.from({ length: 50 }, async () => {
@@ -231,7 +231,7 @@ describe("the same key again (invariant 6)", () => {
     expect(journey.provider.callsFor(job.prompt)).toHaveLength(1);
   });
 
-  it("makes one job of fifty different submissions at once, and refuses the rest", async () => {
+  it("F38: makes one job of fifty different submissions at once, and refuses the rest", async () => {
     const prompts = Array.from({ length: 50 }, () => freshPrompt());
     const answers = await Promise.all(
       prompts.map((prompt) => journey.api.send({ prompt }, "fifty-different")),

@@ -3,11 +3,14 @@ import { describe, expect, it, vi } from "vitest";
 
 import { runAttempt } from "../../src/attempt.ts";
 import { configOf } from "../../src/config.ts";
+import { classify } from "../../src/domain/failure.ts";
 import type { CallModel } from "../../src/provider/call.ts";
+import type { AttemptView } from "../../src/schema/job.ts";
 import { Follower } from "./follower.ts";
-import { ANSWERED, portsOf, saying, untilStopped } from "./scripted.ts";
+import { ANSWERED, outcomeOf, portsOf, saying, untilStopped } from "./scripted.ts";
 import {
   ANSWER,
+  COST,
   events,
   holdQueues,
   job,
@@ -81,7 +84,7 @@ describe("an attempt", () => {
     expect(deltas.every(({ delta }) => delta.isWellFormed())).toBe(true);
   });
 
-  it("stores an answer of a megabyte whole, split through no character (invariant 5)", async () => {
+  it("F26: stores an answer of a megabyte whole, split through no character (invariant 5)", async () => {
     const name = await submitted();
     const text = `x${"\u{1f600}".repeat(250_000)}`;
     await runAttempt(portsOf(name, saying(text, "end")));
@@ -122,7 +125,7 @@ describe("a cancellation while the model speaks", () => {
     expect((await view(name)).attempts_made).toBe(1);
   });
 
-  it("that comes as the model ends leaves the job cancelled (invariant 1)", async () => {
+  it("F37: that comes as the model ends leaves the job cancelled (invariant 1)", async () => {
     const name = await submitted();
     const model: CallModel = async (call, onText, stop) => {
       const outcome = await saying("Too late.")(call, onText, stop);
@@ -137,3 +140,58 @@ describe("a cancellation while the model speaks", () => {
     ]);
   });
 });
+
+describe("a consumer that is stopped", () => {
+  it("tells what its call came to, if the provider has said (invariant 10)", async () => {
+    const name = await submitted();
+    const model: CallModel = async (_call, onText, stop) => {
+      onText("Half an ans");
+      await job(name).cancel("by the caller");
+      return { ...(await untilStopped(stop)), usage: ANSWER.usage };
+    };
+    expect(await runAttempt(portsOf(name, model))).toEqual({ type: "ack" });
+    expect(await view(name)).toMatchObject({ usage: ANSWER.usage, wasted_cost_usd: COST });
+  });
+
+  it("leaves the estimate as it is if the provider said nothing", async () => {
+    const name = await submitted();
+    const model: CallModel = async (_call, onText, stop) => {
+      onText("Half an ans");
+      await job(name).cancel("by the caller");
+      return untilStopped(stop);
+    };
+    await runAttempt(portsOf(name, model));
+    expect((await view(name)).usage?.estimated).toBe(true);
+  });
+
+  it("tells that there was no call if there was none", async () => {
+    const name = await submitted();
+    const model: CallModel = async (_call, _onText, stop) => {
+      await job(name).cancel("by the caller");
+      await untilStopped(stop);
+      return outcomeOf({ kind: "unreachable" });
+    };
+    await runAttempt(portsOf(name, model));
+    expect(await view(name)).toMatchObject({ status: "cancelled", wasted_cost_usd: 0 });
+  });
+
+  it("that only failed reports what it took, and what it did not", async () => {
+    for (const [error, wasted] of [
+      [{ kind: "cut" }, 0.00003],
+      [{ kind: "status", status: 400, retryAfterMs: null }, 0],
+    ] as const) {
+      const name = await submitted();
+      await runAttempt(portsOf(name, () => Promise.resolve(outcomeOf(error))));
+      expect((await attempt(name)).error_code).toBe(classify(error).code);
+      expect((await view(name)).wasted_cost_usd).toBeCloseTo(wasted, 12);
+    }
+  });
+});
+
+/** The first attempt, as the job's owner sees it. */
+async function attempt(name: string): Promise<AttemptView> {
+  const found = await job(name).attempts();
+  const first = found.type === "found" ? found.value[0] : undefined;
+  if (first === undefined) throw new Error("no attempt was made");
+  return first;
+}

@@ -70,7 +70,7 @@ describe("the log", () => {
     }
   });
 
-  it("is the same after an eviction and after a crash, at every stage (invariant 4)", async () => {
+  it("F12, F13: is the same after an eviction and after a crash, at every stage (invariant 4)", async () => {
     const name = await submitted();
     const { token } = await leased(name);
     const stages = [

@@ -8,7 +8,7 @@ import {
   type LogEvent,
 } from "../../src/domain/job.ts";
 import { accept, transition } from "../../src/domain/transition.ts";
-import { statusOf } from "../../src/domain/view.ts";
+import { attemptsOf, statusOf } from "../../src/domain/view.ts";
 
 /** What `Math.random` is made to say while objects are compared with their model. */
 export const JITTER = 0.5;
@@ -35,11 +35,19 @@ export class Model {
   }
 
   /** What a reader is told of it. */
-  told(now: number): { type: string; status?: string; log?: unknown[] } {
+  told(now: number): { type: string; status?: string; log?: unknown[]; attempts?: unknown } {
     this.#settle(now);
     if (this.#job === null) return { type: "unknown" };
     if (this.#job.status === "purged") return { type: "gone" };
-    return { type: "found", status: statusOf(this.#job), log: this.#log(this.#job) };
+    const attempts = { type: "found", value: attemptsOf(this.#job) };
+    return { type: "found", status: statusOf(this.#job), log: this.#log(this.#job), attempts };
+  }
+
+  /** Whether its dead letter is still to be written. */
+  get owesLetter(): boolean {
+    const { status } = this.#job ?? {};
+    if (status === "failing") return true;
+    return this.#job?.status === "failed" && this.#job.letter !== null;
   }
 
   /** When its alarm has to have rung. Null: there is nothing to wake. */

@@ -5,6 +5,7 @@ import type { JobSpec } from "../../src/domain/job.ts";
 import {
   ANSWER,
   DAY_MS,
+  deadLetter,
   holdClock,
   job,
   lease,
@@ -101,7 +102,7 @@ describe("a job whose retention is over", () => {
     const spec = { retentionMs: 60_000, failedRetentionMs: 120_000 };
     for (const [end, keptMs] of [
       [(name: string) => job(name).cancel("enough"), 60_000],
-      [(name: string) => job(name).deadLetter(), 120_000],
+      [deadLetter, 120_000],
     ] as const) {
       const name = newName();
       await job(name).submit(specOf(spec), REQUEST);

@@ -2,12 +2,25 @@ import { env } from "cloudflare:workers";
 
 import type { AttemptPorts } from "../../src/attempt.ts";
 import { configOf } from "../../src/config.ts";
+import type { CallError } from "../../src/domain/failure.ts";
+import type { CallOutcome } from "../../src/provider/answer.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWER, job } from "./support.ts";
 
-/** How a scripted call ends: with an answer, or cut off. */
-export const ANSWERED = { ok: true, answer: ANSWER, usage: ANSWER.usage } as const;
-const STOPPED = { ok: false, error: { kind: "cut" }, usage: null } as const;
+/** How a scripted call ends: with an answer, or cut off before anything came. */
+export const ANSWERED = {
+  ok: true,
+  answer: ANSWER,
+  usage: ANSWER.usage,
+  begun: true,
+  answerBytes: 0,
+} as const;
+const STOPPED = outcomeOf({ kind: "cut" });
+
+/** Of a call that failed before anything came. */
+export function outcomeOf(error: CallError): CallOutcome & { ok: false } {
+  return { ok: false, error, usage: null, begun: false, answerBytes: 0 };
+}
 
 export function portsOf(
   name: string,

@@ -1,6 +1,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
+import { MAX_STORED_REQUEST_BYTES } from "../../src/config.ts";
 import {
   ANSWER,
   completed,
@@ -41,7 +42,20 @@ describe("submitting", () => {
     expect(await lease(name)).toMatchObject({ request });
   });
 
-  it("accepts one of fifty concurrent submissions of an id and replays the rest (invariant 6)", async () => {
+  it("takes the largest request there may be, beside the largest metadata", async () => {
+    const name = newName();
+    const metadata = Object.fromEntries(
+      Array.from({ length: 16 }, (_, at) => [`${at}`.padStart(64, "k"), "€".repeat(512)]),
+    );
+    const frame = JSON.stringify({ prompt: "", metadata });
+    const room = MAX_STORED_REQUEST_BYTES - new TextEncoder().encode(frame).byteLength;
+    const request = { prompt: "a".repeat(room), metadata };
+    const { type } = await job(name).submit(specOf({ metadata }), request);
+    expect(type).toBe("accepted");
+    expect(await lease(name)).toMatchObject({ request });
+  });
+
+  it("F38: accepts one of fifty concurrent submissions of an id and replays the rest (invariant 6)", async () => {
     const name = newName();
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => job(name).submit(specOf(), REQUEST)),
@@ -81,13 +95,13 @@ describe("submitting", () => {
     expect(seen).toEqual({ rows: 1, alarm: Date.now() + 30_000 });
   });
 
-  it("accepts with a queue that takes nothing, and its alarm rings until one does (invariant 2)", async () => {
+  it("F2, F8: accepts with a queue that takes nothing, and its alarm rings until one does (invariant 2)", async () => {
     const name = newName();
     queues.broken = true;
     const { type } = await job(name).submit(specOf(), REQUEST);
     expect(type).toBe("accepted");
     expect(logged).toContain(
-      JSON.stringify({ event: "message.unsent", job: name, error: "Error" }),
+      JSON.stringify({ event: "message.unsent", object: name, error: "Error" }),
     );
     await wakeWhenDue(name);
     expect(queues.to(name)).toEqual([]);
@@ -96,7 +110,7 @@ describe("submitting", () => {
     expect(queues.to(name)).toEqual(["LANE_NORMAL"]);
   });
 
-  it("rings ever more rarely, and at least every quarter of an hour", async () => {
+  it("F40: rings ever more rarely, and at least every quarter of an hour", async () => {
     const name = await submitted();
     const waits: number[] = [];
     for (let ring = 0; ring < 7; ring++) {
@@ -111,8 +125,12 @@ describe("submitting", () => {
   it("keeps a delayed job's doorbell still until it is due", async () => {
     const name = await submitted({ runAt: Date.now() + DAY_MS });
     expect(queues.to(name)).toEqual([]);
-    expect((await stored(name)).alarm).toBe(Date.now() + DAY_MS);
+    const dueAt = Date.now() + DAY_MS;
     expect(await lease(name)).toEqual({ type: "wait", delaySeconds: 86_400 });
+    // The first alarm makes sure of the ledgers, and finds nothing else to do.
+    await wakeWhenDue(name);
+    expect(queues.to(name)).toEqual([]);
+    expect((await stored(name)).alarm).toBe(dueAt);
     await wakeWhenDue(name);
     expect(queues.to(name)).toEqual(["LANE_NORMAL"]);
     expect(await lease(name)).toMatchObject({ type: "leased" });
@@ -125,7 +143,7 @@ describe("submitting", () => {
     expect(logged.join("\n")).not.toMatch(/canary|sky/);
   });
 
-  it("is not undone by a crash right after the answer (invariant 6)", async () => {
+  it("F2: is not undone by a crash right after the answer (invariant 6)", async () => {
     const name = await submitted();
     await abortAllDurableObjects();
     const { type } = await job(name).submit(specOf(), REQUEST);
@@ -145,7 +163,12 @@ describe("an id that was never submitted", () => {
     expect(await nobody.append("token", partOf(0, "text"))).toEqual({ go: false, watched: false });
     expect(await nobody.complete("token", partOf(0, ""), ANSWER, REPORT)).toEqual({ type: "ack" });
     expect(await nobody.fail("token", OUTAGE, REPORT)).toEqual({ type: "ack" });
-    await nobody.deadLetter();
+    expect(await nobody.giveUp()).toEqual({ type: "nothing" });
+    expect(await nobody.deadLettered()).toBe(false);
+    await nobody.account("token", REPORT);
+    expect(await nobody.delete()).toEqual({ type: "unknown" });
+    expect(await nobody.source()).toEqual({ type: "unknown" });
+    expect(await nobody.attempts()).toEqual({ type: "unknown" });
     const answer = await nobody.fetch(new Request("https://job/"));
     expect(answer.status).toBe(404);
     passTime(DAY_MS);

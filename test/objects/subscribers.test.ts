@@ -89,7 +89,7 @@ describe("a subscriber", () => {
     }
   });
 
-  it("sleeps through an eviction and is sent what happens after it", async () => {
+  it("F12: sleeps through an eviction and is sent what happens after it", async () => {
     const name = await submitted();
     const follower = await Follower.of(name);
     await follower.first(1);
@@ -102,7 +102,7 @@ describe("a subscriber", () => {
     expect(follower.frames).toEqual(asFrames(await lines(name)));
   });
 
-  it("that is cut off by a crash comes back with its cursor and has the same log (invariant 4)", async () => {
+  it("F13: that is cut off by a crash comes back with its cursor and has the same log (invariant 4)", async () => {
     const name = await submitted();
     const follower = await Follower.of(name);
     await follower.first(1);

@@ -4,12 +4,13 @@ import { afterEach, beforeAll, beforeEach, vi } from "vitest";
 
 import type { CallReport, Part } from "../../src/domain/command.ts";
 import { classify } from "../../src/domain/failure.ts";
-import type { Answer, JobSpec } from "../../src/domain/job.ts";
+import type { Answer, JobSpec, Route } from "../../src/domain/job.ts";
 import type { JobObject } from "../../src/job-object.ts";
 import type { Grant, JobRpc, Leased, LogPage } from "../../src/job-rpc.ts";
 import { jobNamed } from "../../src/job-stub.ts";
 import { JobEvent } from "../../src/schema/event.ts";
 import type { CreateJob, JobView } from "../../src/schema/job.ts";
+import { ledgers, standInForLedgers } from "./ledgers.ts";
 import type { Doorbell } from "../../src/schema/message.ts";
 
 export const DAY_MS = 86_400_000;
@@ -32,7 +33,7 @@ export const queues = {
 export const logged: string[] = [];
 
 /** Puts the queues and the console into the tests' hands: no job runs by itself, nothing is printed. */
-export function holdQueues(): void {
+export function holdQueues({ ledgersToo = true } = {}): void {
   beforeAll(() => {
     const lanes = ["LANE_HIGH", "LANE_NORMAL", "LANE_LOW", "LANE_LONG", "DEAD_LETTERS"] as const;
     for (const to of lanes) {
@@ -44,6 +45,7 @@ export function holdQueues(): void {
       // All objects, and whatever comes after an eviction, share these very binding objects.
       Object.defineProperty(env[to], "send", { value: send });
     }
+    if (ledgersToo) standInForLedgers();
     for (const level of ["log", "error"] as const) {
       vi.spyOn(console, level).mockImplementation(
         (line: unknown) => void logged.push(String(line)),
@@ -52,6 +54,7 @@ export function holdQueues(): void {
   });
   afterEach(() => {
     queues.broken = false;
+    ledgers.broken = false;
   });
 }
 
@@ -59,8 +62,8 @@ export function holdQueues(): void {
  * Puts the clock into the tests' hands too. It starts an hour ahead, so no alarm set by it comes due in
  * real time, and it stands still until moved: an alarm runs when a test says so.
  */
-export function holdClock(): void {
-  holdQueues();
+export function holdClock(held: { ledgersToo?: boolean } = {}): void {
+  holdQueues(held);
   beforeEach(() => {
     const now = Date.now() + HOUR_MS;
     vi.useFakeTimers({ toFake: ["Date"], now });
@@ -102,24 +105,43 @@ export function objectOf(name: string): DurableObjectStub<JobObject> {
   return env.JOBS.getByName(name);
 }
 
+export const GPT: Route = {
+  name: "gpt-4o",
+  provider: "openai",
+  model: "gpt-4o",
+  price: { input: 2.5, output: 10 },
+};
+export const CLAUDE: Route = {
+  name: "claude",
+  provider: "anthropic",
+  model: "claude-5",
+  price: { input: 1, output: 5 },
+};
+
 export function specOf(overrides: Partial<JobSpec> = {}): JobSpec {
   const submittedAt = overrides.submittedAt ?? Date.now();
+  const startBy = overrides.startBy ?? (overrides.runAt ?? submittedAt) + DAY_MS;
   return {
     id: "test-123",
+    uid: `uid-${crypto.randomUUID()}`,
+    replayOf: null,
     tenant: "acme",
     tier: "default",
     priorityLevel: 5,
     lane: "normal",
     idempotencyKey: "test-123",
     fingerprint: "sha-of-the-payload",
-    routes: [{ name: "gpt-4o", provider: "openai", model: "gpt-4o" }],
+    routes: [GPT],
     maxAttempts: 3,
+    maxStalls: 2,
     timeoutMs: 90_000,
     leaseMs: 60_000,
     backOff: { baseMs: 5_000, maxMs: 300_000 },
     submittedAt,
     runAt: submittedAt,
-    startBy: (overrides.runAt ?? submittedAt) + DAY_MS,
+    startBy,
+    endBy: startBy + DAY_MS,
+    promptTokens: 12,
     retentionMs: DAY_MS,
     failedRetentionMs: 7 * DAY_MS,
     keyExpiresAt: submittedAt + DAY_MS,
@@ -131,13 +153,21 @@ export function specOf(overrides: Partial<JobSpec> = {}): JobSpec {
 
 export const REQUEST: CreateJob = { prompt: "Why is the sky blue?" };
 export const OUTAGE = classify({ kind: "unreachable" });
-export const REPORT: CallReport = { ttftMs: 200, providerMs: 900, usage: null, costUsd: null };
 export const ANSWER: Answer = {
   model: "gpt-4o-2024-08-06",
   finish_reason: "stop",
   tool_calls: [],
   usage: { prompt_tokens: 9, completion_tokens: 90, total_tokens: 99 },
 };
+export const REPORT: CallReport = {
+  ttftMs: 200,
+  providerMs: 900,
+  usage: ANSWER.usage,
+  taken: true,
+  answerBytes: null,
+};
+/** Of a call to `GPT` that reported `ANSWER.usage`: 9 tokens at $2.50 and 90 at $10 a million. */
+export const COST = 0.0009225;
 
 export function partOf(part: number, text: string): Part {
   return { part, text, ttftMs: 200 };
@@ -170,6 +200,12 @@ export async function completed(name: string, ...texts: string[]): Promise<void>
   await job(name).complete(token, partOf(texts.length, ""), ANSWER, REPORT);
 }
 
+/** What the dead-letter consumer does for a job: has it give up, and tells it that its letter is written. */
+export async function deadLetter(name: string): Promise<void> {
+  await job(name).giveUp();
+  await job(name).deadLettered();
+}
+
 export async function view(name: string, withPartialOutput = false): Promise<JobView> {
   const found = await job(name).read(withPartialOutput);
   if (found.type !== "found") throw new Error(`the job is ${found.type}`);
@@ -197,6 +233,11 @@ export async function events(name: string): Promise<JobEvent[]> {
 
 export async function typesOf(name: string): Promise<JobEvent["type"][]> {
   return (await events(name)).map(({ type }) => type);
+}
+
+/** The text of all deltas. */
+export function textsOf(log: JobEvent[]): string {
+  return log.map((event) => (event.type === "delta" ? event.delta : "")).join("");
 }
 
 /** Everything an object keeps: its rows, its tables, its alarm. */

@@ -57,7 +57,7 @@ describe("a job that cannot be reached", () => {
     expect(Date.now() - since).toBeLessThan(10_000);
     expect(model).not.toHaveBeenCalled();
     expect(logged.at(-1)).toBe(
-      JSON.stringify({ event: "job.unreachable", job: name, error: "Error" }),
+      JSON.stringify({ event: "job.unreachable", object: name, error: "Error" }),
     );
   });
 
@@ -81,7 +81,7 @@ describe("a job that cannot be reached", () => {
     expect((await events(name)).at(-1)).toMatchObject({ error_code: "stalled" });
   });
 
-  it("to hear the end settles the attempt all the same, which then has stalled (invariant 2)", async () => {
+  it("F3: to hear the end settles the attempt all the same, which then has stalled (invariant 2)", async () => {
     const name = await submitted();
     const stubs = faulty(name, (method, call) => {
       if (method === "complete") throw new Error("overloaded");
@@ -136,7 +136,7 @@ describe("a job that cannot be reached", () => {
     expect((await view(name)).attempts_made).toBe(1);
   });
 
-  it("because a deploy resets it goes on where it was (invariant 4)", async () => {
+  it("F13: because a deploy resets it goes on where it was (invariant 4)", async () => {
     const name = await submitted();
     const words = ["Rayleigh ", "scattering ", "of ", "light."];
     const model: CallModel = async (_call, onText) => {

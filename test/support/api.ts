@@ -3,7 +3,7 @@ import { expect } from "vitest";
 
 import type { Problem } from "../../src/schema/error.ts";
 import type { Connected, JobEvent } from "../../src/schema/event.ts";
-import type { JobAccepted, JobReplayed, JobView } from "../../src/schema/job.ts";
+import type { AttemptView, JobAccepted, JobReplayed, JobView } from "../../src/schema/job.ts";
 
 /** One frame of an event stream, as it was sent. */
 export type SseFrame = { id?: string; data?: string; retry?: string; comment?: string };
@@ -60,6 +60,27 @@ export class Api {
 
   async cancel(id: string): Promise<JobView> {
     return expectJson<JobView>(await this.fetch(`/api/jobs/${id}/cancel`, { method: "POST" }), 200);
+  }
+
+  /** Tries a job again, whatever the answer. */
+  again(id: string): Promise<Response> {
+    return this.fetch(`/api/jobs/${id}/retry`, { method: "POST" });
+  }
+
+  async retry(id: string): Promise<JobAccepted> {
+    return expectJson<JobAccepted>(await this.again(id), 202);
+  }
+
+  async delete(id: string): Promise<void> {
+    const response = await this.fetch(`/api/jobs/${id}`, { method: "DELETE" });
+    expect([response.status, await response.text()]).toEqual([204, ""]);
+  }
+
+  async attempts(id: string): Promise<AttemptView[]> {
+    const answer = await this.fetch(`/api/jobs/${id}/attempts`);
+    const listed = await expectJson<{ job_id: string; attempts: AttemptView[] }>(answer, 200);
+    expect(listed.job_id).toBe(id);
+    return listed.attempts;
   }
 
   /** Asks until the job is as wanted. Unlike following its events, this does not count as watching. */

@@ -1,0 +1,55 @@
+import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+
+import type { Origin } from "../domain/origin.ts";
+import { deadLetters } from "../ledgers/dead-letter-stub.ts";
+import { logFault } from "../log.ts";
+import { resubmit } from "../resubmit.ts";
+import { authenticate } from "./auth.ts";
+import type { App } from "./context.ts";
+import { problems, refuseInvalid } from "./document.ts";
+import { ApiError } from "./errors.ts";
+import { found, JobParams, jobStub } from "./jobs.ts";
+import { answerTo, SUBMITTED } from "./submissions.ts";
+
+const retryRoute = createRoute({
+  method: "post",
+  path: "/api/jobs/{id}/retry",
+  operationId: "retryJob",
+  tags: ["jobs"],
+  summary: "Try a failed or cancelled job again",
+  description:
+    "As a new job, whose `replay_of` names this one. Asked for twice, or by the operator as well, it is the same new job.",
+  middleware: [authenticate] as const,
+  request: { params: JobParams },
+  responses: { ...SUBMITTED, ...problems(401, 404, 409, 410, 500, 503) },
+});
+
+export const retries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
+
+retries.openapi(retryRoute, async (c) => {
+  const { status, origin } = found(await (await jobStub(c, c.req.valid("param").id)).source());
+  if (status !== "failed" && status !== "cancelled") {
+    const detail = `A job that is ${status} cannot be retried`;
+    throw new ApiError("job-not-retryable", detail);
+  }
+  const again = await resubmit(origin, c.env, c.get("config"));
+  if (again.type === "refused") {
+    const [first] = again.refusals;
+    throw new ApiError("job-not-retryable", first?.detail ?? "", { errors: again.refusals });
+  }
+  if (again.submitted.type === "gone") {
+    const detail = `It was tried again as ${again.jobId}, which has been deleted`;
+    throw new ApiError("job-not-retryable", detail);
+  }
+  if (status === "failed") c.executionCtx.waitUntil(closeLetter(c.env, origin, again.jobId));
+  return answerTo(c, again.submitted);
+});
+
+/** The operator need not do what the owner has done. Where this is lost, they get the same new job. */
+async function closeLetter(env: Env, { dlqId }: Origin, newJobId: string): Promise<void> {
+  try {
+    await deadLetters(env).retried(dlqId, newJobId);
+  } catch (error) {
+    logFault("dead_letter.unclosed", { dlq_id: dlqId }, error);
+  }
+}

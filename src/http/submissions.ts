@@ -1,0 +1,161 @@
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+
+import { MAX_STORED_REQUEST_BYTES } from "../config.ts";
+import type { JobSpec } from "../domain/job.ts";
+import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor, randomToken } from "../ids.ts";
+import type { Submitted } from "../job-rpc.ts";
+import { claimNamed } from "../ledgers/claim-stub.ts";
+import { planJob, type Submission } from "../plan.ts";
+import { CreateJob, JobAccepted, JobReplayed, type JobView } from "../schema/job.ts";
+import { authenticate } from "./auth.ts";
+import { jsonBody } from "./body.ts";
+import type { App } from "./context.ts";
+import { problems, refuseInvalid } from "./document.ts";
+import { ApiError, jobGone } from "./errors.ts";
+import { jobStub, RetryAfter } from "./jobs.ts";
+
+/** What a submission may be answered with, for the document. */
+export const SUBMITTED = {
+  202: {
+    description: "Accepted",
+    headers: {
+      ...RetryAfter,
+      Location: { schema: { type: "string" as const }, description: "The job." },
+    },
+    content: { "application/json": { schema: JobAccepted } },
+  },
+  200: {
+    description: "Submitted before",
+    headers: {
+      "Idempotent-Replayed": { schema: { type: "string" as const }, description: "Always `true`." },
+    },
+    content: { "application/json": { schema: JobReplayed } },
+  },
+};
+
+const submitRoute = createRoute({
+  method: "post",
+  path: "/api/jobs",
+  operationId: "submitJob",
+  tags: ["jobs"],
+  summary: "Submit a job",
+  description:
+    "Answers 202 once the job is durably accepted. The same Idempotency-Key with the same payload answers 200 with the same job; with another payload, 422.",
+  middleware: [authenticate, jsonBody] as const,
+  request: {
+    headers: z.object({
+      "idempotency-key": z
+        .string()
+        .optional()
+        .meta({ description: "1–255 visible ASCII characters.", example: "test-123" }),
+    }),
+    body: { required: true, content: { "application/json": { schema: CreateJob } } },
+  },
+  responses: {
+    ...SUBMITTED,
+    ...problems(400, 401, 410, 413, 415, 422, 500, 503),
+  },
+});
+
+export const submissions = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
+
+submissions.openapi(submitRoute, async (c) => {
+  const request = c.req.valid("json");
+  const idempotencyKey = c.req.valid("header")["idempotency-key"] ?? null;
+  if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
+    throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
+  }
+  refuseUnstorable(request);
+  const [id, fingerprint] = await Promise.all([
+    jobIdFor(c.get("principal").tenant, idempotencyKey),
+    fingerprintOf(request),
+  ]);
+  const spec = planned(c, request, { id, idempotencyKey, fingerprint });
+  const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
+  const submitted =
+    idempotencyKey === null && windowMs > 0
+      ? await submitOnce(c, spec, request, windowMs)
+      : await (await jobStub(c, id)).submit(spec, request);
+  return answerTo(c, submitted);
+});
+
+/** Numbers may be longer as they are kept than as they came: `1e20` has 21 digits. */
+function refuseUnstorable(request: CreateJob): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(request)).byteLength;
+  if (bytes <= MAX_STORED_REQUEST_BYTES) return;
+  const limit = `${MAX_STORED_REQUEST_BYTES} bytes with its numbers written out`;
+  throw new ApiError("payload-too-large", `The request is larger than ${limit}`);
+}
+
+/** The same work within the window is the same job: whoever claims it first gives it its id. */
+async function submitOnce(
+  c: Context<App>,
+  spec: JobSpec,
+  request: CreateJob,
+  windowMs: number,
+): Promise<Submitted> {
+  const [route] = spec.routes;
+  if (route === undefined) throw new Error("a planned job has no route");
+  const work = await claimName(spec.tenant, route, request);
+  const submitAs = async (id: string) =>
+    (await jobStub(c, id)).submit({ ...spec, id, fingerprint: work }, request);
+  const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
+  const submitted = await submitAs(id);
+  if (submitted.type !== "gone") return submitted;
+  // The job that held the claim has been deleted, and with it the answer this one would have shared.
+  await claimNamed(c.env, work).release(id);
+  return submitAs(await claimNamed(c.env, work).claim(spec.id, windowMs));
+}
+
+function planned(
+  c: Context<App>,
+  request: CreateJob,
+  identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint">,
+): JobSpec {
+  const { tenant, tier } = c.get("principal");
+  const [uid, now] = [randomToken(16), Date.now()];
+  const plan = planJob({ ...identity, request, tenant, tier, uid, now }, c.get("config"));
+  if (plan.ok) return plan.spec;
+  const { refusals: errors } = plan;
+  throw new ApiError("invalid-request", errors[0]?.detail ?? "", { errors });
+}
+
+/** The answer to a submission, whether of a new job or one that repeats another. */
+export function answerTo(c: Context<App>, submitted: Submitted) {
+  switch (submitted.type) {
+    case "accepted": {
+      const accepted = links(submitted.view);
+      const headers = { location: accepted.poll_url, "retry-after": "1" };
+      return c.json({ ...accepted, status: "queued" as const }, 202, headers);
+    }
+    case "replayed": {
+      const message = "Duplicate submission detected";
+      const replay = { ...links(submitted.view), status: "already_submitted" as const, message };
+      return c.json(replay, 200, { "idempotent-replayed": "true" });
+    }
+    case "reused":
+      throw new ApiError(
+        "idempotency-key-reused",
+        "This Idempotency-Key was used with another payload",
+      );
+    case "gone":
+      throw jobGone();
+  }
+}
+
+function links(view: JobView): Omit<JobAccepted, "status"> {
+  const { job_id, priority, priority_level, estimated_wait = 0, submitted_at } = view;
+  const poll_url = `/api/jobs/${job_id}`;
+  return {
+    job_id,
+    poll_url,
+    websocket_url: `/ws/jobs/${job_id}`,
+    events_url: `${poll_url}/events`,
+    cancel_url: `${poll_url}/cancel`,
+    priority,
+    priority_level,
+    estimated_wait,
+    submitted_at,
+  };
+}
