@@ -2,8 +2,14 @@
 declare module "afterword" {
   export type Queue = { send(...args: unknown[]): Promise<unknown> };
   export type Lane = "LANE_HIGH" | "LANE_NORMAL" | "LANE_LOW" | "LANE_LONG" | "DEAD_LETTERS";
+  export type FilledListing = {
+    put(listing: object): Promise<void>;
+    fill(plan: object): Promise<unknown>;
+  };
   export type Env = Record<Lane, Queue> & {
     JOBS: { getByName(name: string): { bill(): Promise<unknown> } };
+    LISTINGS: { getByName(name: string): FilledListing };
+    LETTERS: { getByName(name: string): { add(letters: unknown[]): Promise<void> } };
   };
   export type State = {
     id: { name?: string };
@@ -15,6 +21,11 @@ declare module "afterword" {
       sql: { databaseSize: number; exec: (query: string, ...bindings: unknown[]) => unknown };
     };
   };
+  export class ListingObject {
+    protected ctx: State;
+    constructor(state: State, env: Env);
+    put(listing: object): void;
+  }
   export class JobObject {
     protected ctx: State;
     constructor(state: State, env: Env);

@@ -28,11 +28,14 @@ const CLIENT_REQUESTS = 2;
 const AT_RETENTION = { objectRequests: 1, rows: 1 };
 const RETENTION_DAYS = 1;
 
+/** What the ledgers are told: the list of acceptance, end and removal, a row each; the statistics of start and end. */
+const LEDGERS = { objectRequests: 5, rows: 3 };
+
 /** Assumed, for only production could tell: CPU milliseconds, and how long an object is awake for a call. */
 const CPU_MS = { submit: 3, attempt: 40, poll: 1, stream: 1, streamedEvent: 0.05 };
 const AWAKE_SECONDS = 0.005;
 const SPANS_PER_INVOCATION = 5;
-const [LOG_SAMPLING, TRACE_SAMPLING] = [0.05, 0.01];
+const [LOG_SAMPLING, TRACE_SAMPLING] = [0.05, 0.001];
 
 /** Dollars, beyond what the Workers Paid plan includes: per million, but storage per GB and month. */
 const PRICES = {
@@ -52,7 +55,7 @@ export type Item = { name: string; amount: number; dollars: number; how: string 
 export function itemise(bill: Bill, events: number): Item[] {
   const requests = CLIENT_REQUESTS + bill.delivered;
   const readingMs = events === 0 ? CPU_MS.poll : CPU_MS.stream + events * CPU_MS.streamedEvent;
-  const calls = sum(bill.calls) + AT_RETENTION.objectRequests;
+  const calls = sum(bill.calls) + AT_RETENTION.objectRequests + LEDGERS.objectRequests;
   const invocations = requests + calls;
   const megabytes = bill.bytes / 1e6;
   return [
@@ -68,7 +71,12 @@ export function itemise(bill: Bill, events: number): Item[] {
       PRICES.cpuMs,
       `assumed: submission ${CPU_MS.submit}, attempt ${CPU_MS.attempt}, poll or stream ${CPU_MS.poll}, ${CPU_MS.streamedEvent} per event streamed`,
     ),
-    item("object requests", calls, PRICES.objectRequests, "counted, and the alarm at retention"),
+    item(
+      "object requests",
+      calls,
+      PRICES.objectRequests,
+      "counted, the alarm at retention, and what the ledgers are told",
+    ),
     item(
       "object seconds awake",
       calls * AWAKE_SECONDS,
@@ -77,9 +85,9 @@ export function itemise(bill: Bill, events: number): Item[] {
     ),
     item(
       "rows written",
-      sum(bill.writes) + AT_RETENTION.rows,
+      sum(bill.writes) + AT_RETENTION.rows + LEDGERS.rows,
       PRICES.rowsWritten,
-      "counted, and `deleteAll` at retention taken as one (not documented)",
+      "counted, `deleteAll` at retention taken as one (not documented), and the list's",
     ),
     item(
       "queue operations",

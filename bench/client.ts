@@ -9,12 +9,6 @@ export function micros(): number {
   return Number(process.hrtime.bigint() / 1_000n);
 }
 
-/** What the model is to do, as the benchmark's provider reads it: spans in milliseconds. */
-export function promptFor(answer: { tokens: number; every?: number; first?: number }): string {
-  const { tokens, every = 0, first = 0 } = answer;
-  return `tokens=${tokens} every=${every} first=${first}`;
-}
-
 /** When each token of a piece of text was sent; the provider writes nothing else. */
 export function stampsIn(text: string): number[] {
   return text.trim().split(" ").map(Number);

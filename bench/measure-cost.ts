@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { objectName } from "../src/http/ids.ts";
+import { objectName } from "../src/ids.ts";
 import { itemise, sum, type Bill, type Item } from "./bill.ts";
-import { Client, promptFor } from "./client.ts";
+import { Client } from "./client.ts";
 import { median, ROUNDS, rounded, Samples, scaled, table } from "./figures.ts";
+import { promptFor } from "./prompt.ts";
 
 const STREAM = { tokens: scaled(200, 20), every: 50 };
 const STREAM_SECONDS = (STREAM.tokens * STREAM.every) / 1_000;

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Client, promptFor } from "./client.ts";
+import { Client } from "./client.ts";
 import { scaled, table, type Samples } from "./figures.ts";
 import { inParallel } from "./load.ts";
 import { startProduct, workerdMemory, type Server } from "./processes.ts";
+import { promptFor } from "./prompt.ts";
 
 const JOBS = scaled(200, 10);
 /** Twelve seconds: what would hibernate has done so, and short-lived garbage is gone. */

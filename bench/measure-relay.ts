@@ -1,6 +1,7 @@
-import { callDirectly, Client, micros, promptFor, stampsIn } from "./client.ts";
+import { callDirectly, Client, micros, stampsIn } from "./client.ts";
 import { percentile, scaled, table, type Samples } from "./figures.ts";
 import { Connections } from "./load.ts";
+import { promptFor } from "./prompt.ts";
 
 const STREAM = { tokens: scaled(200, 20), every: 20 };
 const PROMPT_REPLY = { tokens: 5, first: 50 };

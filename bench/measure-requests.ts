@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 
-import { Client, promptFor } from "./client.ts";
+import { Client } from "./client.ts";
 import { scaled, table, type Samples } from "./figures.ts";
 import { inParallel, load, type Ask } from "./load.ts";
+import { promptFor } from "./prompt.ts";
 
 const LEVELS = [
   { connections: 1, requests: scaled(100) },

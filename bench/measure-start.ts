@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Client, promptFor } from "./client.ts";
+import { Client } from "./client.ts";
 import { scaled, table, type Samples } from "./figures.ts";
 import type { Server } from "./processes.ts";
+import { promptFor } from "./prompt.ts";
 
 const JOBS = scaled(20, 3);
 const STREAM = { tokens: scaled(200, 20), every: 50 };

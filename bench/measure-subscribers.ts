@@ -1,5 +1,6 @@
-import { Client, micros, promptFor, stampsIn } from "./client.ts";
+import { Client, micros, stampsIn } from "./client.ts";
 import { percentile, scaled, table, type Samples } from "./figures.ts";
+import { promptFor } from "./prompt.ts";
 
 const STREAM = { tokens: scaled(200, 20), every: 20, first: 1_000 };
 const LEVELS = [1, scaled(100, 5), scaled(200, 10)];

@@ -1,6 +1,7 @@
-import { Client, promptFor } from "./client.ts";
+import { Client } from "./client.ts";
 import { scaled, table, type Samples } from "./figures.ts";
 import { inParallel } from "./load.ts";
+import { promptFor } from "./prompt.ts";
 
 const IN_FLIGHT = 50;
 const MODEL_MS = 200;

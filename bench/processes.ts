@@ -11,13 +11,13 @@ export function startProvider(): Promise<Server> {
   return start("provider-main.ts", []);
 }
 
-/** The product as built, with the provider behind it. `counted`: as the Worker that counts what is billed. */
+/** The product as built, with the provider behind it. `entry`: a Worker here that wraps it, in its place. */
 export function startProduct(
   provider: Server,
-  { vars = {}, counted = false }: { vars?: Record<string, string>; counted?: boolean } = {},
+  { vars = {}, entry }: { vars?: Record<string, string>; entry?: string } = {},
 ): Promise<Server> {
   const settings = { OPENAI_BASE_URL: `${provider.url}/v1`, OPENAI_API_KEY: "bench", ...vars };
-  return start("product-main.ts", [JSON.stringify({ vars: settings, counted })]);
+  return start("product-main.ts", [JSON.stringify({ vars: settings, entry })]);
 }
 
 async function start(file: string, args: string[]): Promise<Server> {

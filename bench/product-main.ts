@@ -7,22 +7,22 @@ import { createTestHarness } from "wrangler";
 import { startProduct, type Product } from "../test/support/product.ts";
 
 /** The product in a process of its own, so that what the harness does is not done by who measures. */
-type Order = { vars: Record<string, string>; counted: boolean };
-const { vars, counted } = JSON.parse(process.argv[2] ?? "") as Order;
+type Order = { vars: Record<string, string>; entry?: string };
+const { vars, entry } = JSON.parse(process.argv[2] ?? "") as Order;
 
-const product = counted ? await startCounted() : await startProduct({ vars });
+const product = entry === undefined ? await startProduct({ vars }) : await startWrapped(entry);
 // The harness keeps every line the Worker logs, for tests to look at.
 setInterval(() => product.harness.clearLogs(), 1_000);
 process.once("disconnect", () => void product.close().finally(() => process.exit()));
 process.send?.({ url: product.url });
 
-/** The same settings, with the Worker that counts in place of the product's entry. */
-async function startCounted(): Promise<Product> {
+/** The same settings, with a Worker of the benchmark in place of the product's entry. */
+async function startWrapped(entry: string): Promise<Product> {
   const root = process.cwd();
   const settings = await readFile("wrangler.toml", "utf8");
-  const entry = join(import.meta.dirname, "counted-worker.ts");
+  const main = join(import.meta.dirname, entry);
   const changed = settings
-    .replace(/^main = .*$/m, `main = ${JSON.stringify(entry)}`)
+    .replace(/^main = .*$/m, `main = ${JSON.stringify(main)}`)
     .replace(
       /^(\[vars\])$/m,
       `[alias]\nafterword = ${JSON.stringify(join(root, "src/index.ts"))}\n\n$1`,

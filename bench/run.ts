@@ -4,6 +4,12 @@ import { resolve } from "node:path";
 import { note, rounds, ROUNDS, Samples, SCALE } from "./figures.ts";
 import { BACKLOG_TITLE, backlogTables, measureBacklog } from "./measure-backlog.ts";
 import { costTables, measureCost } from "./measure-cost.ts";
+import { LISTING_TITLE, listingTables, measureListing } from "./measure-listing.ts";
+import {
+  DEAD_LETTERS_TITLE,
+  deadLetterTables,
+  measureDeadLetters,
+} from "./measure-dead-letters.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
 import { measureDirect, measureRelay, relayTable } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
@@ -23,7 +29,9 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   subscribers,
   memory,
   cost,
+  listing,
   backlog,
+  "dead-letters": deadLetters,
   start,
 };
 
@@ -86,8 +94,15 @@ async function memory(): Promise<void> {
 
 async function cost(): Promise<void> {
   note("cost");
-  await using product = await startProduct(provider, { counted: true });
+  await using product = await startProduct(provider, { entry: "counted-worker.ts" });
   print("## Cost", ...costTables(await measureCost(product.url)));
+}
+
+async function listing(): Promise<void> {
+  await using filled = await startProduct(provider, { entry: "listing-worker.ts" });
+  await using empty = await startProduct(provider, { entry: "listing-worker.ts" });
+  const figures = await measureListing(filled.url, empty.url);
+  print(`## ${LISTING_TITLE}`, ...listingTables(figures));
 }
 
 async function backlog(): Promise<void> {
@@ -96,6 +111,17 @@ async function backlog(): Promise<void> {
   await warmUp(product.url);
   const loaded = await measureBacklog(product.url);
   print(`## ${BACKLOG_TITLE}`, ...backlogTables(fresh, loaded));
+}
+
+/** A product for each round: what is sent again leaves nothing to measure. */
+async function deadLetters(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("dead letters")) {
+    await using product = await startProduct(provider, { entry: "letters-worker.ts" });
+    await warmUp(product.url);
+    await measureDeadLetters(product.url, samples);
+  }
+  print(`## ${DEAD_LETTERS_TITLE}`, ...deadLetterTables(samples));
 }
 
 async function start(): Promise<void> {
