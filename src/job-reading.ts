@@ -1,5 +1,5 @@
 import { currentAttempt, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
-import { partIsShown, statusOf } from "./domain/view.ts";
+import { partIsShown, partIsVoid, statusOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
 import type { Frame, LogPage, Source } from "./job-rpc.ts";
 import type { JobView } from "./schema/job.ts";
@@ -41,7 +41,8 @@ export function textShown(
   waiting = "",
 ): Pick<JobView, "result" | "partial_output"> {
   if (job.status === "completed") return { result: { content: textOf(job, store), ...job.answer } };
-  return withPart && partIsShown(job) ? { partial_output: textOf(job, store) + waiting } : {};
+  if (!withPart || !partIsShown(job)) return {};
+  return { partial_output: partIsVoid(job) ? "" : textOf(job, store) + waiting };
 }
 
 /** What the job's current attempt has said; it is in the log and nowhere else. */

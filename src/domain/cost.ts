@@ -11,6 +11,19 @@ export function costOf(price: Price | null, usage: Usage | null): number | null 
   return (usage.prompt_tokens * price.input + usage.completion_tokens * price.output) / 1_000_000;
 }
 
+/** The usage of all these calls together; none of none. Estimated if any of them is. */
+export function sumOfUsage(calls: Usage[]): Usage {
+  const estimated = calls.some((usage) => usage.estimated === true);
+  const sum = (field: "prompt_tokens" | "completion_tokens" | "total_tokens") =>
+    calls.reduce((total, usage) => total + usage[field], 0);
+  return {
+    prompt_tokens: sum("prompt_tokens"),
+    completion_tokens: sum("completion_tokens"),
+    total_tokens: sum("total_tokens"),
+    ...(estimated ? { estimated } : {}),
+  };
+}
+
 /** Bytes of UTF-8 that make a token, by the providers' own rule of thumb for English; it holds within half for others. */
 const BYTES_PER_TOKEN = 4;
 

@@ -1,3 +1,4 @@
+import { sumOfUsage } from "./cost.ts";
 import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
 import { estimatedWaitSeconds } from "./estimate.ts";
 import { iso } from "./instant.ts";
@@ -82,7 +83,7 @@ function phaseView(
       return {
         cancelled_at: iso(job.endedAt),
         reason: job.reason,
-        ...(attempt?.usage ? { usage: attempt.usage } : {}),
+        usage: sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? [])),
       };
     case "active":
     case "failing":
@@ -91,10 +92,14 @@ function phaseView(
   }
 }
 
-/** Whether there is text that has not become a result: of an attempt that runs, or that was cancelled. */
+/** Whether a job shows the text that has not become a result: that of an attempt that runs, or that was cancelled. */
 export function partIsShown(job: Job): boolean {
-  if (job.status === "cancelled") return currentAttempt(job)?.outcome === "cancelled";
-  return job.status === "active" || job.status === "failing";
+  return job.status === "cancelled" || job.status === "active" || job.status === "failing";
+}
+
+/** Whether there is none: a job that was cancelled while no attempt ran. What earlier ones said is void. */
+export function partIsVoid(job: Job): boolean {
+  return job.status === "cancelled" && currentAttempt(job)?.outcome !== "cancelled";
 }
 
 /** A job's calls as its owner sees them, in their order. */

@@ -19,7 +19,7 @@ const statsRoute = createRoute({
   description:
     "Queues as they are now; jobs, waits, latencies and cost over the window. For people and alarms, not for bills: a crash may lose the last seconds of a count.",
   middleware: [authenticate, requireScope("admin")] as const,
-  request: { query: z.object({ window_seconds: StatsWindowSeconds }) },
+  request: { query: z.strictObject({ window_seconds: StatsWindowSeconds }) },
   responses: {
     200: { description: "The statistics", content: { "application/json": { schema: Stats } } },
     ...problems(400, 401, 403, 500),

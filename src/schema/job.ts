@@ -205,7 +205,9 @@ export const JobView = z
     dlq_id: z.string().optional().meta({ description: "Its dead letter." }),
     cancelled_at: Instant.optional(),
     reason: z.string().optional(),
-    usage: Usage.optional().meta({ description: "Of a cancelled job, as far as known." }),
+    usage: Usage.optional().meta({
+      description: "Of a cancelled job: all its calls, as far as known.",
+    }),
     retained_until: Instant.optional(),
   })
   .meta({
