@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 
+import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../config.ts";
 import type {
   DeadLetter,
@@ -28,9 +29,6 @@ const KEPT_MS = 7 * 86_400_000;
 /** What has been kept long enough goes together, about once an hour. */
 const PRUNE_SLACK_MS = 3_600_000;
 
-/** How soon the alarm tries again when something in it failed. */
-const ALARM_RETRY_MS = 5_000;
-
 /**
  * The dead letters of the whole deployment, and what is done about them: the one place an operator has to look.
  *
@@ -53,7 +51,7 @@ export class DeadLetterObject extends DurableObject<Env> {
     groups: () => this.#letters.groups({}),
     onChanged: () => this.#arm(),
   });
-  #armedFor: number | undefined;
+  readonly #alarm = new AlarmClock(this.ctx.storage);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -127,7 +125,7 @@ export class DeadLetterObject extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.#armedFor = undefined;
+    this.#alarm.stopped();
     const faults: unknown[] = [];
     const noted = (fault: unknown) => faults.push(fault);
     await Promise.resolve()
@@ -138,11 +136,8 @@ export class DeadLetterObject extends DurableObject<Env> {
       .then(() => this.#prune())
       .catch(noted);
     for (const fault of faults) logFault("alarm.failed", { object: this.ctx.id.name }, fault);
-    // What was set meanwhile may be due already, and would fail again at once.
-    this.#armedFor = undefined;
     // The platform gives an alarm that throws up after six tries; this one must never be given up.
-    const retryAt = faults.length > 0 ? Date.now() + ALARM_RETRY_MS : undefined;
-    this.#armAfterAlarm(retryAt);
+    this.#armAfterAlarm(faults.length > 0);
   }
 
   #deliver(): void {
@@ -204,24 +199,19 @@ export class DeadLetterObject extends DurableObject<Env> {
 
   /** Makes sure the alarm fires when the soonest thing is due. An earlier one is left as it is: it arms again. */
   #arm(): void {
-    this.#setAlarm(this.#dueAt());
+    this.#alarm.set(this.#dueAt());
   }
 
-  #armAfterAlarm(retryAt: number | undefined): void {
-    if (retryAt !== undefined) return this.#setAlarm(retryAt);
+  #armAfterAlarm(failed: boolean): void {
+    // What was set meanwhile may be due already, and would fail again at once.
+    if (failed) return this.#alarm.tryAgain(Date.now());
+    this.#alarm.stopped();
     try {
       this.#arm();
     } catch (error) {
       logFault("alarm.failed", { object: this.ctx.id.name }, error);
-      this.#setAlarm(Date.now() + ALARM_RETRY_MS);
+      this.#alarm.tryAgain(Date.now());
     }
-  }
-
-  #setAlarm(at: number): void {
-    if (at === Infinity || (this.#armedFor !== undefined && this.#armedFor <= at)) return;
-    this.#armedFor = at;
-    // Deliberately not awaited: it belongs to the same atomic write as the rows.
-    void this.ctx.storage.setAlarm(at);
   }
 }
 
