@@ -8,6 +8,9 @@ const MAX_NUMBER = 1_000_000_000;
 /** Most bytes of UTF-8 of a request as it is kept: in one row, beside its job, and a row holds 2 MB (platform limit). */
 export const MAX_STORED_REQUEST_BYTES = 1_900_000;
 
+/** Most bytes of what is sent to a webhook: it is kept in one row with the end of the job, and a row holds 2 MB (platform limit). */
+const MAX_KEPT_BODY_BYTES = 262_144;
+
 /** Longest time of any one wait: timers and consumers end at 15 minutes (platform limit). */
 const MAX_MS = 840_000;
 
@@ -43,9 +46,39 @@ function namesProvider(name: string): boolean {
 /** Standard Webhooks: `whsec_` and the base64 of 24 to 64 random bytes. */
 const WebhookSecret = z
   .string()
-  .regex(/^whsec_(?=.{32,88}$)([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, {
+  // 8 to 21 groups of three bytes, and what is beyond them; behind 21 there is room for one byte.
+  .regex(/^whsec_(?!.{86}[^=]=$)([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, {
     message: "is not whsec_<base64 of 24 to 64 bytes>",
   });
+
+/** A browser's notion of an origin: nothing behind the host, and no wildcard, which would match nothing. */
+const ORIGIN = /^https?:\/\/[^\s/?#@\\*]+$/i;
+
+/** `http://127.0.0.1:3000,https://hooks.example.com`: as URL's `origin` spells them, each once. */
+const Origins = z.string().transform((text, context) => {
+  const parts = text.split(",").map((part) => part.trim());
+  const given = parts.filter((part) => part !== "");
+  if (given.every((origin) => ORIGIN.test(origin) && URL.canParse(origin))) {
+    return [...new Set(given.map((origin) => new URL(origin).origin))];
+  }
+  context.addIssue({ code: "custom", message: "is not a list of http(s) origins" });
+  return z.NEVER;
+});
+
+/** `api.example.com,afterword.acme.workers.dev`: in lower case. */
+const Hosts = z.string().transform((text, context) => {
+  const hosts = text.split(",").map((part) => part.trim().toLowerCase());
+  const given = hosts.filter((host) => host !== "");
+  if (given.every((host) => /^[a-z0-9.-]{1,253}$/.test(host))) return given;
+  context.addIssue({ code: "custom", message: "is not a list of host names" });
+  return z.NEVER;
+});
+
+/**
+ * Stands in for SIGNING_KEY with AUTH_MODE=none, so that a laptop needs no secret. Everybody knows it: nothing sealed
+ * under it is one.
+ */
+export const DEVELOPMENT_SIGNING_KEY = "afterword-development-signing-key-known-to-all";
 
 /** Every setting, its meaning and its default. docs/configuration.md lists them for operators. */
 const Settings = z.object({
@@ -53,6 +86,10 @@ const Settings = z.object({
   AUTH_MODE: z.enum(["keys", "none"]).default("keys"),
   /** The first admin key. */
   ADMIN_API_KEY: z.string().min(32).optional(),
+  /** The root of all keys of our own (keyring.ts). Whoever has it can open what is sealed at rest. */
+  SIGNING_KEY: z.string().min(32).optional(),
+  /** The root before: opens what was sealed under it, and seals nothing. */
+  PREVIOUS_SIGNING_KEY: z.string().min(32).optional(),
   /**
    * `detached`: a queue batch settles at once and its attempt goes on under waitUntil. The local queue
    * runs one batch at a time, so awaited attempts would run one after another; production runs up to 250
@@ -95,6 +132,7 @@ const Settings = z.object({
   /** Above these `/health` is degraded: how long a message may be in its lane's queue. */
   HEALTH_MAX_QUEUE_AGE_SECONDS: number(300, 1),
   HEALTH_MAX_LONG_QUEUE_AGE_SECONDS: number(1_800, 1),
+  HEALTH_MAX_WEBHOOK_QUEUE_AGE_SECONDS: number(3_600, 1),
 
   MAX_BODY_BYTES: number(1_048_576, 1, MAX_STORED_REQUEST_BYTES),
   MAX_JSON_DEPTH: number(64, 1),
@@ -113,12 +151,24 @@ const Settings = z.object({
     .url({ protocol: /^https?$/, message: "is not an http(s) URL" })
     .optional(),
   OPERATOR_WEBHOOK_SECRET: WebhookSecret.optional(),
+
+  /** Hosts this service is reached at besides the one a request came to: no webhook may point there. */
+  OWN_HOSTS: Hosts.default([]),
+  /** Exact origins exempt from the rules for webhook URLs: for development. */
+  WEBHOOK_ALLOWED_ORIGINS: Origins.default([]),
+  /** Deliveries under way to one origin at once, while it answers quickly. */
+  WEBHOOK_ORIGIN_CONCURRENCY: number(10, 1, 1_000),
+  /** One attempt's limit, the answer's body included. */
+  WEBHOOK_TIMEOUT_MS: number(10_000, 1, MAX_MS),
+  /** A larger payload has a link in place of the result. */
+  WEBHOOK_MAX_PAYLOAD_BYTES: number(20_480, 1, MAX_KEPT_BODY_BYTES),
 });
 
 /** A provider that is switched on: where it is and what opens it. */
 export type ProviderAccess = { baseUrl: string; apiKey: string };
 
 export type Config = z.infer<typeof Settings> & {
+  SIGNING_KEY: string;
   providers: Partial<Record<ProviderName, ProviderAccess>>;
 };
 
@@ -151,7 +201,19 @@ export function parseConfig(env: object): Config {
   if (OPERATOR_WEBHOOK_URL !== undefined && OPERATOR_WEBHOOK_SECRET === undefined) {
     throw new ConfigError("Wrong settings: OPERATOR_WEBHOOK_URL needs OPERATOR_WEBHOOK_SECRET");
   }
-  return { ...settings.data, providers: providersOf(new Map(Object.entries(env))) };
+  const SIGNING_KEY = signingKeyOf(settings.data);
+  return { ...settings.data, SIGNING_KEY, providers: providersOf(new Map(Object.entries(env))) };
+}
+
+function signingKeyOf({ AUTH_MODE, SIGNING_KEY }: z.infer<typeof Settings>): string {
+  if (AUTH_MODE === "none") return SIGNING_KEY ?? DEVELOPMENT_SIGNING_KEY;
+  if (SIGNING_KEY === undefined) {
+    throw new ConfigError("Wrong settings: SIGNING_KEY is required with AUTH_MODE=keys");
+  }
+  if (SIGNING_KEY === DEVELOPMENT_SIGNING_KEY) {
+    throw new ConfigError("Wrong settings: SIGNING_KEY is the development key, which all know");
+  }
+  return SIGNING_KEY;
 }
 
 /** The providers whose row in the table has all it needs: `<PROVIDER>_API_KEY`, `<PROVIDER>_BASE_URL`. */

@@ -4,11 +4,12 @@ import { parseConfig } from "../../src/config.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
 import { planJob, type Submission } from "../../src/plan.ts";
 import { CreateJob, type Tier } from "../../src/schema/job.ts";
+import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const NOW = Date.UTC(2026, 10, 22, 12);
 const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
-const KEYS = parseConfig({ OPENAI_API_KEY: "key", ANTHROPIC_API_KEY: "key" });
+const KEYS = parseConfig({ SIGNING_KEY, OPENAI_API_KEY: "key", ANTHROPIC_API_KEY: "key" });
 
 function plan(
   request: Partial<CreateJob> = {},
@@ -81,6 +82,7 @@ describe("a plain request", () => {
 
   it("is planned by the settings where they say otherwise", () => {
     const config = parseConfig({
+      SIGNING_KEY,
       OPENAI_API_KEY: "key",
       DEFAULT_MODEL: "gpt-4o-mini",
       DEFAULT_MAX_ATTEMPTS: "5",
@@ -218,7 +220,7 @@ describe("models", () => {
   });
 
   it("without their provider are refused with the setting that is missing", () => {
-    const [refusal, ...others] = refusalsOf({}, "default", parseConfig({}));
+    const [refusal, ...others] = refusalsOf({}, "default", parseConfig({ SIGNING_KEY }));
     expect(refusal?.pointer).toBe("/model");
     expect(refusal?.detail).toContain("OPENAI_API_KEY");
     expect(others).toEqual([]);

@@ -4,17 +4,19 @@ import { parseConfig, type Config } from "../../src/config.ts";
 import type { Price } from "../../src/domain/cost.ts";
 import { resolveModel } from "../../src/provider/resolve.ts";
 import { isProvider, PROVIDERS, SIMULATED_MODELS } from "../../src/provider/table.ts";
+import { SIGNING_KEY } from "../support/signing-key.ts";
 
 /** All providers on. */
-const ON = parseConfig(
-  Object.fromEntries(
+const ON = parseConfig({
+  SIGNING_KEY,
+  ...Object.fromEntries(
     Object.values(PROVIDERS).flatMap(({ prefix }) => [
       [`${prefix}_API_KEY`, "key"],
       [`${prefix}_BASE_URL`, "https://provider.example/v1"],
     ]),
   ),
-);
-const OFF = parseConfig({});
+});
+const OFF = parseConfig({ SIGNING_KEY });
 const FREE = { input: 0, output: 0 };
 const DEVELOPMENT = parseConfig({ AUTH_MODE: "none" });
 
@@ -107,7 +109,12 @@ describe("the configured list of models", () => {
     "openai/gpt-6": { input: 1, output: 2 },
     "ollama/*": { input: 0, output: 0 },
   });
-  const config = parseConfig({ MODELS, OPENAI_API_KEY: "key", OLLAMA_BASE_URL: "http://host/v1" });
+  const config = parseConfig({
+    SIGNING_KEY,
+    MODELS,
+    OPENAI_API_KEY: "key",
+    OLLAMA_BASE_URL: "http://host/v1",
+  });
 
   it("takes the place of the table's", () => {
     expect(resolveModel("gpt-6", config)).toMatchObject({ ok: true });

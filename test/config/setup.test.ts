@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { parseConfig } from "../../src/config.ts";
 import { checkSettings } from "../../src/setup.ts";
+import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const ADMIN_API_KEY = "canary-key-0123456789-0123456789-0123";
 const OPENAI_API_KEY = "canary-openai";
@@ -15,7 +16,11 @@ describe("the settings", () => {
       { ADMIN_API_KEY, DEFAULT_MODEL: "ollama/any", OLLAMA_BASE_URL: "http://127.0.0.1:11434/v1" },
     ],
   ])("%s are well", (_, env) => {
-    expect(checkSettings(parseConfig(env))).toEqual({ auth: "ok", default_model: "ok" });
+    expect(checkSettings(parseConfig({ SIGNING_KEY, ...env }))).toEqual({
+      auth: "ok",
+      default_model: "ok",
+      webhook_rules: "ok",
+    });
   });
 
   it.each<[string, Record<string, string>, string, string]>([
@@ -38,8 +43,14 @@ describe("the settings", () => {
       "default_model",
       'DEFAULT_MODEL: model "gpt-4o" is not on the list of models',
     ],
+    [
+      "an end to development's exceptions",
+      { ADMIN_API_KEY, OPENAI_API_KEY, WEBHOOK_ALLOWED_ORIGINS: "https://canary.example.com" },
+      "webhook_rules",
+      "WEBHOOK_ALLOWED_ORIGINS is for development: any tenant may send there",
+    ],
   ])("without %s say which is to be mended, and no secret", (_, env, check, reason) => {
-    const checks = checkSettings(parseConfig(env));
+    const checks = checkSettings(parseConfig({ SIGNING_KEY, ...env }));
     expect(checks[check]).toBe(reason);
     expect(JSON.stringify(checks)).not.toContain("canary");
   });

@@ -5,6 +5,7 @@ import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { OpenApiJudge, type OpenApi } from "../support/openapi.ts";
 import { startProduct } from "../support/product.ts";
+import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const ADMIN_API_KEY = "admin-key-canary-0123456789-0123456789";
 
@@ -12,7 +13,7 @@ let journey: Journey;
 let admin: Api;
 let judge: OpenApiJudge;
 beforeAll(async () => {
-  journey = await startJourney({ AUTH_MODE: "keys" }, { ADMIN_API_KEY });
+  journey = await startJourney({ AUTH_MODE: "keys" }, { ADMIN_API_KEY, SIGNING_KEY });
   admin = new Api(journey.product.url, { authorization: `Bearer ${ADMIN_API_KEY}` });
   const document = await journey.api.fetch("/openapi.json");
   judge = new OpenApiJudge((await document.json()) as OpenApi);
@@ -30,6 +31,8 @@ const ROUTES: [string, string, string][] = [
   ["GET", "/api/jobs/{id}/events", "/api/jobs/known/events"],
   ["GET", "/ws/jobs/{id}", "/ws/jobs/known"],
   ["GET", "/api/admin/stats", "/api/admin/stats"],
+  ["POST", "/api/webhook-secret/rotate", "/api/webhook-secret/rotate"],
+  ["POST", "/api/webhook-test", "/api/webhook-test"],
 ];
 
 const WRONG: [string, Record<string, string>][] = [
@@ -146,7 +149,10 @@ describe("a wrong setting", () => {
     ["AUTH_MODE", { AUTH_MODE: "off-canary" }, {}],
     ["MODELS", { MODELS: "{canary" }, {}],
     ["OPENAI_BASE_URL", { OPENAI_BASE_URL: "canary", OPENAI_API_KEY: "k" }, {}],
-    ["ADMIN_API_KEY", { AUTH_MODE: "keys" }, { ADMIN_API_KEY: "canary-short" }],
+    ["ADMIN_API_KEY", { AUTH_MODE: "keys" }, { SIGNING_KEY, ADMIN_API_KEY: "canary-short" }],
+    ["SIGNING_KEY", { AUTH_MODE: "keys" }, { ADMIN_API_KEY }],
+    ["SIGNING_KEY", { AUTH_MODE: "keys" }, { ADMIN_API_KEY, SIGNING_KEY: "canary-short" }],
+    ["WEBHOOK_ALLOWED_ORIGINS", { WEBHOOK_ALLOWED_ORIGINS: "http://canary.example/x" }, {}],
   ])("F42: is told by its name and never by its value: %s", async (name, vars, secrets) => {
     const product = await startProduct({ vars, secrets });
     try {

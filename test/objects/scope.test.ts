@@ -5,16 +5,16 @@ import { requireScope } from "../../src/http/auth.ts";
 import type { App, Scope } from "../../src/http/context.ts";
 import { onError } from "../../src/http/errors.ts";
 
-/** An app with one route for admins, asked with a key of these scopes. */
-function ask(scopes: Scope[]): Promise<Response> {
+/** An app with one route that needs a scope, asked with a key of these scopes. */
+function ask(scopes: Scope[], needed: Scope = "admin"): Promise<Response> {
   const app = new OpenAPIHono<App>();
   app.onError(onError);
   app.use(async (c, next) => {
     c.set("principal", { tenant: "acme", tier: "pro", scopes });
     await next();
   });
-  app.get("/admin", requireScope("admin"), (c) => c.text("in"));
-  return Promise.resolve(app.request("/admin"));
+  app.get("/route", requireScope(needed), (c) => c.text("in"));
+  return Promise.resolve(app.request("/route"));
 }
 
 describe("a route for operators", () => {
@@ -30,4 +30,15 @@ describe("a route for operators", () => {
       expect(await response.json()).toMatchObject({ code: "forbidden", status: 403 });
     },
   );
+});
+
+describe("a route about webhooks", () => {
+  it.each<[Scope[], number]>([
+    [["webhooks"], 200],
+    [["jobs:read", "jobs:write"], 403],
+    // For operators is not for tenants: no scope holds another.
+    [["admin"], 403],
+  ])("answers a key with %j with %d", async (scopes, status) => {
+    expect((await ask(scopes, "webhooks")).status).toBe(status);
+  });
 });

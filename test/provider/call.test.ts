@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { parseConfig } from "../../src/config.ts";
 import { liveModel, type ModelCall } from "../../src/provider/call.ts";
+import { SIGNING_KEY } from "../support/signing-key.ts";
 
 /** A provider that answers each call with a stream of the frames its prompt holds. */
 let provider: Server;
@@ -28,6 +29,7 @@ async function respond(request: IncomingMessage, response: ServerResponse): Prom
 async function called(frames: unknown[], route: Partial<ModelCall["route"]> = {}) {
   const { port } = provider.address() as AddressInfo;
   const config = parseConfig({
+    SIGNING_KEY,
     OPENROUTER_API_KEY: "key",
     OPENROUTER_BASE_URL: `http://127.0.0.1:${port}/v1`,
   });
