@@ -1,0 +1,3 @@
+import { describeWebhookUrls } from "./webhook-url-laws.ts";
+
+describeWebhookUrls("Node");
