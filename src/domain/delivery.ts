@@ -13,9 +13,15 @@ export type DeliveryOutcome = {
   retryAfterMs: number | null;
 };
 
+/** Attempts that are made within seconds, the first included; behind them the waits are minutes and hours. */
+export const QUICK_ATTEMPTS = 4;
+
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
+
+/** The longest of their waits, spread and all. */
+export const LONGEST_QUICK_WAIT_MS = 5 * SECOND_MS;
 
 /** What is waited after each failed attempt, in milliseconds; after the last nothing more is tried. Three days in all. */
 const WAITS_MS = [
@@ -41,8 +47,8 @@ const SPREAD = 0.2;
 /**
  * When a delivery is tried again, in milliseconds from now; null: never.
  *
- * `attempts`: how many were made, this one included. A receiver's Retry-After is a floor. `jitter` is a random
- * number in [0, 1).
+ * `attempts`: how many were made, this one included. A receiver's Retry-After is a floor, spread upwards. `jitter` is a
+ * random number in [0, 1).
  */
 export function nextAttemptMs(
   attempts: number,
@@ -52,5 +58,6 @@ export function nextAttemptMs(
   const nominal = WAITS_MS[attempts - 1];
   if (type !== "failed" || nominal === undefined) return null;
   const floor = Math.min(LONGEST_WAIT_MS, retryAfterMs ?? 0);
-  return Math.round(Math.max(floor, nominal * (1 - SPREAD + 2 * SPREAD * jitter)));
+  const asked = Math.min(LONGEST_WAIT_MS, floor * (1 + SPREAD * jitter));
+  return Math.round(Math.max(asked, nominal * (1 - SPREAD + 2 * SPREAD * jitter)));
 }

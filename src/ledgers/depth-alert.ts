@@ -8,8 +8,11 @@ import { logAlert, logFault } from "../log.ts";
 import type { Alert, AlertStore } from "../storage/alert-store.ts";
 import { attemptDelivery } from "../webhook.ts";
 
+/** What one attempt may take. */
+const LIMIT_MS = 10_000;
+
 /** An attempt that has not said by then how it went has died: five seconds more than it may take. */
-const CLAIM_MS = 15_000;
+const CLAIM_MS = LIMIT_MS + 5_000;
 
 /** Groups the alert names, the largest. */
 const TOLD_GROUPS = 5;
@@ -72,8 +75,8 @@ export class DepthAlert {
       // The receiver was taken out of the settings: nobody is owed it any more.
       if (url === undefined || secret === undefined) return store.save(alert, null);
       const { webhookId: id, body, attempts } = alert;
-      const delivery = { id, url, body, secrets: [secret] };
-      const ports = { fetch: (...ask: Parameters<typeof fetch>) => fetch(...ask), now: Date.now };
+      const delivery = { id, url, body, headers: {}, secrets: [secret] } as const;
+      const ports = { fetch, now: Date.now, limitMs: LIMIT_MS };
       const outcome = await attemptDelivery(delivery, ports);
       const waitMs = nextAttemptMs(attempts, outcome, Math.random());
       store.save(alert, waitMs === null ? null : Date.now() + waitMs);

@@ -32,8 +32,9 @@ describe("a delivery that failed", () => {
     expect(nextAttemptMs(12, FAILED, 0.5)).toBeNull();
   });
 
-  it("waits as long as its receiver asks, but never longer than a day", () => {
-    expect(nextAttemptMs(1, { ...FAILED, retryAfterMs: 90 * SECOND }, 0.5)).toBe(90 * SECOND);
+  it("waits as long as its receiver asks or up to a fifth more, but never longer than a day", () => {
+    expect(nextAttemptMs(1, { ...FAILED, retryAfterMs: 90 * SECOND }, 0)).toBe(90 * SECOND);
+    expect(nextAttemptMs(1, { ...FAILED, retryAfterMs: 90 * SECOND }, 0.5)).toBe(99 * SECOND);
     expect(nextAttemptMs(4, { ...FAILED, retryAfterMs: SECOND }, 0.5)).toBe(5 * MINUTE);
     expect(nextAttemptMs(1, { ...FAILED, retryAfterMs: 1_000 * HOUR }, 0.5)).toBe(24 * HOUR);
   });

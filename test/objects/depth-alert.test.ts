@@ -178,7 +178,9 @@ describe("an alert about depth", () => {
     receiver.respond = () => new Response(null, { status: 410 });
     await attempt(ledger);
     const [first, second] = receiver.received;
-    expect((second?.at ?? 0) - (first?.at ?? 0)).toBe(60_000);
+    const waited = (second?.at ?? 0) - (first?.at ?? 0);
+    expect(waited).toBeGreaterThanOrEqual(60_000);
+    expect(waited).toBeLessThanOrEqual(72_000);
     await expectQuiet(ledger);
   });
 
