@@ -1,7 +1,7 @@
 import { encodeBase64Url } from "hono/utils/encode";
 
 import type { Route } from "./domain/job.ts";
-import type { CreateJob } from "./schema/job.ts";
+import type { KeptRequest } from "./schema/job.ts";
 
 /** What a job id looks like. Checked before any object is named by it. */
 export const JOB_ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -47,6 +47,21 @@ export function shardName(tenant: string, shard: number): Promise<string> {
   return digest(`${tenant}\0${shard}`);
 }
 
+/** The name of the object that holds what is a tenant's own. No tenant is nameless, so no other name is made of this. */
+export function tenantName(tenant: string): Promise<string> {
+  return digest(`\0tenant\0${tenant}`);
+}
+
+/**
+ * The name of the gate to a URL's origin, where a tenant's deliveries to it meet. Throws where it is no URL. Each tenant
+ * has its own: many receive at one host that serves everybody, and one that hangs there is nobody else's trouble.
+ */
+export function gateName(tenant: string, url: string): Promise<string> {
+  // With the dot of the root a name is the same host.
+  const origin = new URL(url).origin.replace(/\.(?=:\d+$|$)/, "");
+  return digest(`\0gate\0${tenant}\0${origin}`);
+}
+
 /**
  * The name of the claim on one piece of work (`dedupe_window_seconds`): the same for all submissions of a tenant
  * that would make the same call for the same user, whatever else they say.
@@ -54,7 +69,7 @@ export function shardName(tenant: string, shard: number): Promise<string> {
 export function claimName(
   tenant: string,
   { provider, model }: Pick<Route, "provider" | "model">,
-  request: CreateJob,
+  request: Pick<KeptRequest, "prompt" | "messages" | "params" | "user">,
 ): Promise<string> {
   const { prompt, messages = [{ role: "user", content: prompt }], params = {}, user } = request;
   return fingerprintOf({ tenant, user: user ?? null, provider, model, messages, params });

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import {
   claimName,
   fingerprintOf,
+  gateName,
   IDEMPOTENCY_KEY,
   JOB_ID,
   jobIdFor,
@@ -14,6 +15,7 @@ import {
   randomToken,
   shardName,
   shardOf,
+  tenantName,
 } from "../../src/ids.ts";
 import type { CreateJob } from "../../src/schema/job.ts";
 
@@ -186,3 +188,33 @@ describe("a claim's name", () => {
 function asCreate(request: object): CreateJob {
   return asJson(request) as CreateJob;
 }
+
+describe("the names of objects that are known by", () => {
+  it("their tenant are digests, one for each, and no other object's", async () => {
+    const names = await Promise.all([
+      tenantName("acme"),
+      tenantName("other"),
+      gateName("acme", "https://acme"),
+      objectName("tenant", "acme"),
+      shardName("acme", 0),
+    ]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(name).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  });
+
+  it("a tenant and the origin of a URL are the same for whatever else is in it", async () => {
+    const name = await gateName("acme", "https://hooks.example.com/a?token=b");
+    for (const same of [
+      "https://HOOKS.example.com:443/",
+      "https://hooks.example.com./",
+      "https://user:x@hooks.example.com#c",
+    ]) {
+      expect(await gateName("acme", same)).toBe(name);
+    }
+    for (const other of ["https://hooks.example.com:8443/a", "http://hooks.example.com/a"]) {
+      expect(await gateName("acme", other)).not.toBe(name);
+    }
+    expect(await gateName("other", "https://hooks.example.com/")).not.toBe(name);
+    expect(name).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  });
+});

@@ -1,0 +1,88 @@
+import { DurableObject } from "cloudflare:workers";
+import { encodeBase64 } from "hono/utils/encode";
+
+import { configOf } from "../config.ts";
+import { resealed, rotated, validSecrets, type KeptSecret } from "../domain/webhook-secret.ts";
+import { logFault } from "../log.ts";
+import { isCurrent, open, seal, type Seal } from "../vault.ts";
+import type { RotatedSecret, SigningSecrets } from "./tenant-rpc.ts";
+
+const KEY = "webhook-secrets";
+
+/** Source: Standard Webhooks, spec/standard-webhooks.md asks for 24 to 64. */
+const SECRET_BYTES = 32;
+
+/** In the clear, and as it is kept. */
+type Secret = { secret: string; sealed: string };
+
+/**
+ * What is a tenant's own: the secrets its webhooks are signed with, sealed, in one row. To seal and to open is to await, and
+ * meanwhile other calls come in; so whatever is stored is decided on the row as it is then, in one synchronous step.
+ */
+export class TenantObject extends DurableObject<Env> {
+  async webhookSecrets(): Promise<SigningSecrets | null> {
+    const [newest, ...older] = await this.#opened();
+    if (newest !== undefined) return { newest, older };
+    // A wrong root may be put right; until then a signature that nobody knows would only look like fraud.
+    if (this.#hasSecrets()) return null;
+    const { secret, sealed } = await this.#newSecret();
+    // Another call was quicker, and its secret is the first.
+    if (this.#hasSecrets()) return this.webhookSecrets();
+    this.#keep(rotated(this.#kept(), sealed, 0, Date.now()));
+    return { newest: secret, older: [] };
+  }
+
+  async rotateWebhookSecret(overlapSeconds: number): Promise<RotatedSecret> {
+    const { secret, sealed } = await this.#newSecret();
+    const kept = rotated(this.#kept(), sealed, overlapSeconds * 1_000, Date.now());
+    this.#keep(kept);
+    return { secret, previousValidUntil: kept[1]?.validUntil ?? null };
+  }
+
+  /** The valid secrets that can be read, newest first; what the root before has sealed is sealed anew. */
+  async #opened(): Promise<string[]> {
+    const valid = validSecrets(this.#kept(), Date.now());
+    const opened = await Promise.all(valid.map(({ sealed }) => this.#open(sealed)));
+    const changes = new Map<string, string>();
+    for (const [at, { sealed }] of valid.entries()) {
+      const anew = opened[at]?.sealed;
+      if (anew === undefined) logFault("webhook_secret.unreadable", { object: this.ctx.id.name });
+      else if (anew !== sealed) changes.set(sealed, anew);
+    }
+    if (changes.size > 0) this.#keep(resealed(this.#kept(), changes));
+    return opened.flatMap((one) => (one === null ? [] : [one.secret]));
+  }
+
+  /** A secret, and how it is to be kept from now on; null: it cannot be opened. */
+  async #open(sealed: string): Promise<Secret | null> {
+    const config = configOf(this.env);
+    const secret = await open(config, this.#seal(), sealed);
+    if (secret === null) return null;
+    if (await isCurrent(config, sealed)) return { secret, sealed };
+    return { secret, sealed: await seal(config, this.#seal(), secret) };
+  }
+
+  async #newSecret(): Promise<Secret> {
+    const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+    const secret = `whsec_${encodeBase64(bytes.buffer)}`;
+    return { secret, sealed: await seal(configOf(this.env), this.#seal(), secret) };
+  }
+
+  /** The object's id stands for the tenant: made of its name, and of what storage this is. */
+  #seal(): Seal {
+    return { purpose: "webhook-secret", owner: this.ctx.id.toString() };
+  }
+
+  #hasSecrets(): boolean {
+    return validSecrets(this.#kept(), Date.now()).length > 0;
+  }
+
+  #kept(): KeptSecret[] {
+    return this.ctx.storage.kv.get<KeptSecret[]>(KEY) ?? [];
+  }
+
+  /** Without those whose time is over. */
+  #keep(kept: KeptSecret[]): void {
+    this.ctx.storage.kv.put(KEY, validSecrets(kept, Date.now()));
+  }
+}
