@@ -1,8 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "./alarm-clock.ts";
-import { Announcer, TELL_AGAIN_MS } from "./announcer.ts";
-import type { AttemptView, CreateJob, JobView } from "./schema/job.ts";
+import { Announcer } from "./announcer.ts";
+import { DeliveryClaim } from "./delivery-claim.ts";
+import type { DeliveryOutcome } from "./domain/delivery.ts";
+import { deliveryView, nextDelivery } from "./domain/outbox.ts";
+import { Departure } from "./departure.ts";
+import type { DeliveryView } from "./schema/delivery.ts";
+import type { AttemptView, JobView, KeptRequest } from "./schema/job.ts";
 import { givenUp, type GivenUp } from "./domain/dead-letter.ts";
 import { secondsUntil } from "./domain/estimate.ts";
 import type { Failure } from "./domain/failure.ts";
@@ -19,11 +24,21 @@ import {
 import type { CallReport, Command, Effect, Part, Transition } from "./domain/command.ts";
 import { accept, transition } from "./domain/transition.ts";
 import { attemptsOf, viewOf } from "./domain/view.ts";
-import { framesOf, pageOf, sourceOf, textShown } from "./job-reading.ts";
+import { bodiesOf, framesOf, pageOf, sourceOf, textShown } from "./job-reading.ts";
 import { grantOf } from "./grant.ts";
-import type { Directive, Found, Grant, LogPage, Settlement, Source, Submitted } from "./job-rpc.ts";
+import type {
+  Directive,
+  Found,
+  Grant,
+  LogPage,
+  NextDelivery,
+  Settlement,
+  Source,
+  Submitted,
+} from "./job-rpc.ts";
 import { logEvent, logFault } from "./log.ts";
-import { backlogOf, ringLater } from "./queues.ts";
+import { perform } from "./perform.ts";
+import { backlogOf } from "./queues.ts";
 import { JobStore } from "./storage/job-store.ts";
 import { Subscribers } from "./subscribers.ts";
 import { WaitingText } from "./waiting-text.ts";
@@ -41,15 +56,15 @@ export class JobObject extends DurableObject<Env> {
   readonly #waiting = new WaitingText();
   readonly #alarm = new AlarmClock(this.ctx.storage);
   readonly #announcer = new Announcer(this.env, this.ctx.id.name ?? "", this.#alarm);
+  readonly #departure = new Departure(this.#store, this.#announcer, this.#alarm);
+  readonly #claim = new DeliveryClaim();
   #job: Job | null | undefined;
-  /** Forgotten but for the ledgers, which must hear of it first. */
-  #leaving: Job | null = null;
 
   /** Claims the id for this submission, or says who has it. Safe to repeat. */
-  submit(spec: JobSpec, request: CreateJob): Submitted {
+  submit(spec: JobSpec, request: KeptRequest): Submitted {
     const job = this.#settled();
     if (job === null) {
-      if (this.#leaving !== null) void this.#forget();
+      if (this.#departure.leaving !== null) void this.#departure.forget();
       const created = accept(spec);
       if (!created.ok) throw new Error("a new job was refused");
       this.#store.create(created.job, created.events, request);
@@ -137,6 +152,31 @@ export class JobObject extends DurableObject<Env> {
     return this.#found((job) => sourceOf(job, this.#store));
   }
 
+  /** Gives the delivery that is to be attempted now to the consumer with this token, for `forMs`. Safe to repeat. */
+  nextDelivery(token: string, forMs: number): NextDelivery {
+    return this.#claim.next(this.#settled(), { token, forMs }, this.#store, Date.now());
+  }
+
+  /** How an attempt at a delivery went. Safe to repeat. True: the next delivery is due. */
+  settleDelivery(token: string, deliveryId: string, outcome: DeliveryOutcome): boolean {
+    this.#claim.release(token);
+    this.#apply({ type: "settle", deliveryId, token, outcome, jitter: Math.random() });
+    return nextDelivery(this.#settled()?.outbox ?? [], Date.now()) !== null;
+  }
+
+  /** Owes the delivery once more. Null: there is none of this id. */
+  replayDelivery(deliveryId: string): Found<DeliveryView | null> {
+    this.#apply({ type: "replay", deliveryId });
+    const deliveries = this.deliveries();
+    if (deliveries.type !== "found") return deliveries;
+    const of = deliveries.value.find(({ delivery_id }) => delivery_id === deliveryId);
+    return { type: "found", value: of ?? null };
+  }
+
+  deliveries(): Found<DeliveryView[]> {
+    return this.#found(({ outbox }) => outbox.map(deliveryView));
+  }
+
   attempts(): Found<AttemptView[]> {
     return this.#found(attemptsOf);
   }
@@ -178,7 +218,8 @@ export class JobObject extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.#alarm.stopped();
     try {
-      if (this.#leaving !== null) return await this.#leave(this.#leaving);
+      const { leaving } = this.#departure;
+      if (leaving !== null) return await this.#departure.leave(leaving);
       this.#apply({ type: "wake", jitter: Math.random() });
     } catch (error) {
       // The platform gives an alarm that throws up after six tries; this one must never be given up.
@@ -215,7 +256,8 @@ export class JobObject extends DurableObject<Env> {
 
   #commit(previous: Job, result: Transition): void {
     if (!result.ok) return;
-    this.#store.commit(previous, result.job, result.events);
+    const bodies = bodiesOf(previous, result, this.#store, Date.now());
+    this.#store.commit(previous, result.job, result.events, bodies);
     this.#adopt(result.job, result.events, result.effects);
   }
 
@@ -229,50 +271,11 @@ export class JobObject extends DurableObject<Env> {
       logEvent(job, event);
       this.#announcer.count(job, event);
     }
-    for (const effect of effects) this.#perform(effect, job);
+    if (effects.some(({ type }) => type === "forget")) this.#job = null;
+    for (const effect of effects) perform(effect, job, this.ctx, this.env, this.#departure);
     // Outside the answer's way: nobody waits for the ledgers.
-    if (this.#leaving === null)
+    if (this.#departure.leaving === null)
       this.ctx.waitUntil(this.#announcer.announce(job, events.length > 0));
-  }
-
-  #perform(effect: Effect, job: Job): void {
-    switch (effect.type) {
-      case "ring":
-        return ringLater(this.ctx, this.env, job.spec.lane);
-      case "dead_letter":
-        return ringLater(this.ctx, this.env, "dead_letter");
-      case "purge":
-        this.ctx.waitUntil(this.#purge(job, wakeAt(job)));
-        return;
-      case "forget":
-        this.#job = null;
-        this.#leaving = job;
-        this.ctx.waitUntil(this.#leave(job));
-        return;
-    }
-  }
-
-  /** Nothing is left of a job once the ledgers know; until then, its name. */
-  async #leave(job: Job): Promise<void> {
-    await this.#announcer.tell(job, Date.now());
-    // Its id may have been submitted anew meanwhile.
-    if (this.#leaving !== job) return;
-    if (this.#announcer.hasTold(job)) return this.#forget();
-    return this.#purge(job, Date.now() + TELL_AGAIN_MS);
-  }
-
-  #forget(): Promise<void> {
-    this.#leaving = null;
-    this.#alarm.stopped();
-    return this.#store.forget();
-  }
-
-  /** All is deleted but the name, the alarm with it. */
-  #purge(job: Job, wakeAt: number): Promise<void> {
-    const purged = this.#store.purge(job);
-    this.#alarm.stopped();
-    this.#alarm.set(wakeAt);
-    return purged;
   }
 
   #leased(job: Job): Grant {

@@ -1,9 +1,11 @@
 import { currentAttempt, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
-import { partIsShown, partIsVoid, statusOf } from "./domain/view.ts";
+import { partIsShown, partIsVoid, statusOf, viewOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
-import type { Frame, LogPage, Source } from "./job-rpc.ts";
+import type { Frame, LogPage, NextDelivery, Source } from "./job-rpc.ts";
 import type { JobView } from "./schema/job.ts";
-import type { JobStore } from "./storage/job-store.ts";
+import type { Delivery } from "./domain/outbox.ts";
+import { webhookBody } from "./domain/webhook-body.ts";
+import type { Bodies, JobStore } from "./storage/job-store.ts";
 
 /** About how much text one page of the log holds. */
 const PAGE_CHARS = 262_144;
@@ -33,16 +35,61 @@ export function framesOf(job: Job, events: LogEvent[], store: JobStore): Frame[]
   return events.map((event) => ({ seq: event.seq, json: wire(job, event, store) }));
 }
 
-/** The fields of a job that hold its text: its result, or the part there is of one. `waiting`: not in the log yet. */
+/** The fields of a job that hold its text: its result, or the part there is of one. `waiting`: not stored yet. */
 export function textShown(
   job: Job,
   store: JobStore,
   withPart: boolean,
   waiting = "",
 ): Pick<JobView, "result" | "partial_output"> {
-  if (job.status === "completed") return { result: { content: textOf(job, store), ...job.answer } };
+  if (job.status === "completed") {
+    return { result: { content: textOf(job, store) + waiting, ...job.answer } };
+  }
   if (!withPart || !partIsShown(job)) return {};
   return { partial_output: partIsVoid(job) ? "" : textOf(job, store) + waiting };
+}
+
+/** What is to be delivered of a transition that is about to be stored: a body for each delivery that is new. */
+export function bodiesOf(
+  before: Job,
+  { job, events }: { job: Job; events: LogEvent[] },
+  store: JobStore,
+  now: number,
+): Bodies {
+  const { webhook } = job.spec;
+  const isOwed = events.length > 0 && job.outbox !== before.outbox;
+  if (webhook === undefined || !isOwed) return {};
+  const fresh = events.map(deltaText).join("");
+  // What is too long to be sent is not even read: it may be megabytes, and nothing may get in the way of the end.
+  const isTooLong = job.said > webhook.maxBodyBytes && endsWithText(job);
+  const text = isTooLong ? null : textShown(job, store, hasEnded(job), fresh);
+  const seen = viewOf(job, now, 0);
+  const owed = new Map(job.outbox.map((delivery) => [delivery.seq, delivery]));
+  const bodies = events.flatMap((event) => {
+    const delivery = owed.get(event.seq);
+    if (delivery === undefined) return [];
+    return [
+      [delivery.id, webhookBody(delivery.event, event, { job: seen, text }, webhook)] as const,
+    ];
+  });
+  return Object.fromEntries(bodies);
+}
+
+/** A delivery and all that an attempt at it takes. */
+export function owedOf(job: Job, delivery: Delivery, store: JobStore): NextDelivery {
+  const { tenant, id: jobId, webhook } = job.spec;
+  const body = store.body(delivery);
+  if (webhook === undefined || body === null) throw new Error("a delivery has lost its body");
+  const { id: deliveryId, event, tries } = delivery;
+  return { type: "owed", tenant, jobId, webhook, deliveryId, event, body, attempt: tries + 1 };
+}
+
+function endsWithText(job: Job): boolean {
+  return job.status === "completed" || (job.status === "cancelled" && !partIsVoid(job));
+}
+
+function deltaText(event: LogEvent): string {
+  return event.type === "delta" ? event.delta : "";
 }
 
 /** What the job's current attempt has said; it is in the log and nowhere else. */

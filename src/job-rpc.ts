@@ -1,9 +1,12 @@
 import type { CallReport, Part } from "./domain/command.ts";
 import type { GivenUp } from "./domain/dead-letter.ts";
+import type { DeliveryOutcome } from "./domain/delivery.ts";
 import type { Failure } from "./domain/failure.ts";
 import type { Answer, JobSpec, Route } from "./domain/job.ts";
 import type { Origin } from "./domain/origin.ts";
-import type { AttemptView, CreateJob, JobStatus, JobView } from "./schema/job.ts";
+import type { Webhook } from "./domain/webhook.ts";
+import type { DeliveryView, JobWebhookEvent } from "./schema/delivery.ts";
+import type { AttemptView, JobStatus, JobView, KeptRequest } from "./schema/job.ts";
 
 /*
  * What a job's object can be asked, and what it answers. For minutes after a deploy old objects meet new
@@ -18,7 +21,7 @@ export type Submitted =
 export type Leased = {
   type: "leased";
   route: Route;
-  request: CreateJob;
+  request: KeptRequest;
   timeoutMs: number;
   watched: boolean;
 };
@@ -31,6 +34,22 @@ export type Directive = { go: boolean; watched: boolean };
 
 /** What becomes of the queue message once its attempt is over. */
 export type Settlement = { type: "ack" } | { type: "retry"; delaySeconds: number };
+
+/** A delivery to be attempted now, and all that takes. */
+export type Owed = {
+  type: "owed";
+  tenant: string;
+  jobId: string;
+  webhook: Webhook;
+  deliveryId: string;
+  event: JobWebhookEvent;
+  body: string;
+  /** Its number since the delivery was owed or last replayed, from 1. */
+  attempt: number;
+};
+
+/** `none`: nothing is due, or somebody is at it. */
+export type NextDelivery = Owed | { type: "none" };
 
 /** A purged job is `gone`; one that was never submitted, or whose key has run out, is `unknown`. */
 export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: "unknown" };
@@ -53,7 +72,7 @@ export type LogPage = {
 
 /** A job's object from outside: each call may fail on the way. */
 export interface JobRpc {
-  submit(spec: JobSpec, request: CreateJob): Promise<Submitted>;
+  submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
   lease(token: string): Promise<Grant>;
   append(token: string, part: Part): Promise<Directive>;
   /** Only asks, and shows the text that is not appended yet: should the job be cancelled, it is kept. */
@@ -68,6 +87,13 @@ export interface JobRpc {
   /** Ends the job if it has not ended, and deletes its content now. */
   delete(): Promise<Found<null>>;
   source(): Promise<Found<Source>>;
+  /** `forMs`: how long the attempt may take. */
+  nextDelivery(token: string, forMs: number): Promise<NextDelivery>;
+  /** True: another delivery is due. */
+  settleDelivery(token: string, deliveryId: string, outcome: DeliveryOutcome): Promise<boolean>;
+  deliveries(): Promise<Found<DeliveryView[]>>;
+  /** Null: the job has no delivery of this id. */
+  replayDelivery(deliveryId: string): Promise<Found<DeliveryView | null>>;
   attempts(): Promise<Found<AttemptView[]>>;
   read(withPartialOutput: boolean): Promise<Found<JobView>>;
   /** The job without its text, which may be megabytes. */

@@ -1,6 +1,7 @@
 import type { Usage } from "../schema/chat.ts";
 import type { Failure } from "./failure.ts";
 import type { Answer, Job, LogEvent } from "./job.ts";
+import type { AttemptTold } from "./outbox.ts";
 
 /** What a consumer knows of its call; null where the call did not get that far. */
 export type CallReport = {
@@ -30,12 +31,20 @@ export type Command =
   | { type: "dead_letter" }
   | { type: "cancel"; reason: string }
   | { type: "delete" }
+  /** An attempt at a delivery is over. */
+  | ({ type: "settle"; jitter: number } & AttemptTold)
+  /** A delivery is to be made once more. */
+  | { type: "replay"; deliveryId: string }
   | { type: "wake"; jitter: number };
 
 /** What is to be done once the job is stored. Each may be lost or repeated without harm: the alarm is the clock. */
 export type Effect =
   | { type: "ring" }
   | { type: "dead_letter" }
+  /** Something is owed to the webhook. */
+  | { type: "deliver" }
+  /** A delivery was given up. */
+  | { type: "undelivered"; deliveryId: string }
   | { type: "purge" }
   | { type: "forget" };
 
@@ -44,13 +53,16 @@ export type Transition =
   /** `fenced`: the lease is another's, or over. `not_due`: too early. `illegal`: not in this status. */
   | { ok: false; reason: "illegal" | "fenced" | "not_due" };
 
+/** What concerns the webhook alone, in whatever status. */
+const OF_THE_WEBHOOK = ["settle", "replay"] as const;
+
 /** Every status lists every command it accepts; all the rest are illegal. */
 export const ACCEPTS: Record<Job["status"], readonly Command["type"][]> = {
-  queued: ["lease", "account", "give_up", "cancel", "wake"],
-  active: ["append", "complete", "fail", "account", "cancel", "wake"],
-  failing: ["account", "dead_letter", "cancel", "wake"],
-  completed: ["account", "delete", "wake"],
-  failed: ["account", "dead_letter", "delete", "wake"],
-  cancelled: ["account", "delete", "wake"],
+  queued: ["lease", "account", "give_up", "cancel", "wake", ...OF_THE_WEBHOOK],
+  active: ["append", "complete", "fail", "account", "cancel", "wake", ...OF_THE_WEBHOOK],
+  failing: ["account", "dead_letter", "cancel", "wake", ...OF_THE_WEBHOOK],
+  completed: ["account", "delete", "wake", ...OF_THE_WEBHOOK],
+  failed: ["account", "dead_letter", "delete", "wake", ...OF_THE_WEBHOOK],
+  cancelled: ["account", "delete", "wake", ...OF_THE_WEBHOOK],
   purged: ["wake"],
 };

@@ -1,7 +1,8 @@
 import { currentAttempt, dlqIdOf, hasLetter, type Job } from "./job.ts";
 import { textOf } from "./message-text.ts";
 import { attemptsOf } from "./view.ts";
-import type { AttemptView, CreateJob, ErrorCode, Tier } from "../schema/job.ts";
+import type { Webhook } from "./webhook.ts";
+import type { AttemptView, ErrorCode, KeptRequest, Tier } from "../schema/job.ts";
 
 /**
  * A job given up on, with all that is needed to understand it and to submit it again: it outlives the job.
@@ -20,7 +21,9 @@ export type DeadLetter = {
   submittedAt: number;
   failedAt: number;
   attempts: AttemptView[];
-  request: CreateJob;
+  request: KeptRequest;
+  /** Where its events were to go, so that those of a job made from it go there too. */
+  webhook?: Webhook;
 };
 
 /** What is to be done about a job that is given up: write its letter, or take back one that may have been written. */
@@ -30,7 +33,7 @@ export type GivenUp =
   | { type: "nothing" };
 
 /** What is to be done about a job that is, or was, given up. `request`: as it was submitted; null if it is gone. */
-export function givenUp(job: Job | null, request: () => CreateJob | null, now: number): GivenUp {
+export function givenUp(job: Job | null, request: () => KeptRequest | null, now: number): GivenUp {
   if (job === null || !hasLetter(job)) return { type: "nothing" };
   if (job.status !== "failing" && job.status !== "failed") {
     return { type: "withdrawn", dlqId: dlqIdOf(job.spec) };
@@ -43,7 +46,7 @@ export function givenUp(job: Job | null, request: () => CreateJob | null, now: n
 
 function deadLetterOf(
   job: Extract<Job, { status: "failing" | "failed" }>,
-  request: CreateJob,
+  request: KeptRequest,
   now: number,
 ): DeadLetter {
   const { spec, failure } = job;
@@ -61,11 +64,12 @@ function deadLetterOf(
     failedAt: job.status === "failed" ? job.endedAt : now,
     attempts: attemptsOf(job),
     request,
+    ...(spec.webhook === undefined ? {} : { webhook: spec.webhook }),
   };
 }
 
 /** A letter as lists show it: all but what may be heavy. */
-export type LetterSummary = Omit<DeadLetter, "attempts" | "request"> & {
+export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook"> & {
   /** The same for all letters that failed in the same way. */
   fingerprint: string;
   /** How many attempts were made. */
@@ -103,7 +107,7 @@ export type LetterGroup = {
 };
 
 export function summaryOf(letter: DeadLetter): LetterSummary {
-  const { attempts, request, ...rest } = letter;
+  const { attempts, request, webhook: _, ...rest } = letter;
   return {
     ...rest,
     fingerprint: causeOf(letter),
@@ -128,7 +132,10 @@ export function causeOf(letter: Pick<DeadLetter, "errorCode" | "error" | "provid
 const PREVIEW_CHARS = 100;
 
 /** The first 100 characters of the prompt, or of what the user said last. */
-export function previewOf({ prompt, messages = [] }: CreateJob): string {
+export function previewOf({
+  prompt,
+  messages = [],
+}: Pick<KeptRequest, "prompt" | "messages">): string {
   const question = messages.findLast(({ role }) => role === "user");
   const text = prompt ?? (question === undefined ? "" : textOf(question));
   // No character takes more than two units, and a prompt may have a million.

@@ -2,7 +2,7 @@ import { endAttempt, UNREPORTED } from "./attempt.ts";
 import type { CallReport, Effect, Transition } from "./command.ts";
 import { iso } from "./instant.ts";
 import { STALLED, type Failure } from "./failure.ts";
-import { currentAttempt, hasLetter, type Fact, type Job, type Ring } from "./job.ts";
+import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec, type Ring } from "./job.ts";
 import { retryDelayMs } from "./retry.ts";
 import { enter, next, rung } from "./step.ts";
 
@@ -104,8 +104,14 @@ export function purge(job: Job, letterToo: boolean, now: number): Transition {
   const { spec } = job;
   const effect: Effect = { type: now < spec.keyExpiresAt ? "purge" : "forget" };
   const bare = enter(
-    { ...job, attempts: [], step: null, spec: { ...spec, user: null, metadata: {} } },
+    { ...job, attempts: [], step: null, outbox: [], spec: bareSpec(spec) },
     { status: "purged", purgedAt: now, letterToo },
   );
   return next(bare, now, [], [effect]);
+}
+
+/** Without what its owner said. Nobody is told of it any more either, so the webhook goes too. */
+function bareSpec(spec: JobSpec): JobSpec {
+  const { webhook: _, ...rest } = spec;
+  return { ...rest, user: null, metadata: {} };
 }

@@ -4,7 +4,9 @@ import type { JobResult, Tier } from "../schema/job.ts";
 import type { Price } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
+import { isPending, lastGivenUpAt, outboxRingsAt, type Outbox } from "./outbox.ts";
 import type { BackOff } from "./retry.ts";
+import type { Webhook } from "./webhook.ts";
 
 /** One model a job may call: as the caller named it, who serves it, what it is called there, and what it cost at submission. */
 export type Route = { name: string; provider: string; model: string; price: Price | null };
@@ -46,6 +48,8 @@ export type JobSpec = {
   keyExpiresAt: number;
   user: string | null;
   metadata: Record<string, string>;
+  /** Absent: nobody is to be told. */
+  webhook?: Webhook;
 };
 
 /** One call to a model, numbered from 1. */
@@ -102,6 +106,8 @@ export type Job = {
   attempts: Attempt[];
   progress: number;
   step: string | null;
+  /** What its webhook is owed. */
+  outbox: Outbox;
 } & Phase;
 
 /** A log event as it is stored: the job's id goes without saying, and a completed one's text is in the deltas. */
@@ -109,7 +115,7 @@ export type LogEvent =
   | DistributiveOmit<Exclude<JobEvent, { type: "completed" }>, "job_id">
   | { type: "completed"; seq: number; at: string; result: Answer };
 
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+export type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** The same before it has its place in the log. */
 export type Fact = DistributiveOmit<LogEvent, "seq" | "at">;
@@ -139,14 +145,19 @@ export function currentAttempt(job: Job): Attempt | undefined {
   return job.attempts.at(-1);
 }
 
-/** Until when a finished job's content is kept; null while it is not finished. */
+/** How long a job is kept at least once a delivery of it was given up, so that somebody can see it and have it replayed. */
+const UNDELIVERED_RETENTION_MS = 86_400_000;
+
+/** Until when a finished job's content is kept, unless more is owed to its webhook; null while it is not finished. */
 export function retainedUntil(job: Job): number | null {
+  const givenUpAt = lastGivenUpAt(job.outbox);
+  const least = givenUpAt === null ? 0 : givenUpAt + UNDELIVERED_RETENTION_MS;
   switch (job.status) {
     case "completed":
     case "cancelled":
-      return job.endedAt + job.spec.retentionMs;
+      return Math.max(least, job.endedAt + job.spec.retentionMs);
     case "failed":
-      return job.endedAt + job.spec.failedRetentionMs;
+      return Math.max(least, job.endedAt + job.spec.failedRetentionMs);
     case "queued":
     case "active":
     case "failing":
@@ -166,18 +177,28 @@ export function dueAt(job: Job): number | null {
       return job.endAt;
     case "failed":
       // What nobody wrote down is kept until somebody does.
-      return job.letter === null ? retainedUntil(job) : null;
+      return job.letter === null && !owes(job) ? retainedUntil(job) : null;
     case "completed":
     case "cancelled":
-      return retainedUntil(job);
+      // So is what a webhook is still owed.
+      return owes(job) ? null : retainedUntil(job);
     case "purged":
       return Math.max(job.purgedAt, job.spec.keyExpiresAt);
   }
 }
 
+/** Whether there are deliveries that are not settled. */
+function owes({ outbox }: Job): boolean {
+  return outbox.some(isPending);
+}
+
 /** When the job's alarm must have fired. Every status has such a time, so no job waits on a message alone. */
 export function wakeAt(job: Job): number {
-  const due = dueAt(job) ?? Infinity;
-  if (job.status === "queued") return Math.min(due, job.ringAt);
-  return job.status === "failed" && job.letter !== null ? job.letter.ringAt : due;
+  return Math.min(dueAt(job) ?? Infinity, ringsAt(job), outboxRingsAt(job.outbox));
+}
+
+/** When its message, or that of its dead letter, is sent again. */
+function ringsAt(job: Job): number {
+  if (job.status === "queued") return job.ringAt;
+  return job.status === "failed" ? (job.letter?.ringAt ?? Infinity) : Infinity;
 }

@@ -1,5 +1,6 @@
 import { dlqIdOf, type JobSpec } from "./job.ts";
-import type { CreateJob, Tier } from "../schema/job.ts";
+import type { Webhook } from "./webhook.ts";
+import type { KeptRequest, Tier } from "../schema/job.ts";
 
 /** A job that ended without an answer, and is to be tried again as a new one. */
 export type Origin = {
@@ -8,10 +9,12 @@ export type Origin = {
   dlqId: string;
   tenant: string;
   tier: Tier;
-  request: CreateJob;
+  request: KeptRequest;
+  webhook?: Webhook;
 };
 
-export function originOf(spec: JobSpec, request: CreateJob): Origin {
-  const { id: jobId, tenant, tier } = spec;
-  return { jobId, dlqId: dlqIdOf(spec), tenant, tier, request };
+export function originOf(spec: JobSpec, request: KeptRequest): Origin {
+  const { id: jobId, tenant, tier, webhook } = spec;
+  const origin = { jobId, dlqId: dlqIdOf(spec), tenant, tier, request };
+  return webhook === undefined ? origin : { ...origin, webhook };
 }

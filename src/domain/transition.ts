@@ -4,6 +4,7 @@ import { ACCEPTS, type Command, type Part, type Transition } from "./command.ts"
 import { afterFailure, cancel, deadLetter, giveUp, purge } from "./end.ts";
 import { UNDELIVERABLE } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./job.ts";
+import { attempted, replayed, type Delivery } from "./outbox.ts";
 import { ringDelayMs } from "./retry.ts";
 import { enter, next } from "./step.ts";
 import { wake } from "./wake.ts";
@@ -20,6 +21,7 @@ export function accept(spec: JobSpec): Transition {
     attempts: [],
     progress: 0,
     step: null,
+    outbox: [],
     status: "queued",
     readyAt: spec.runAt,
     ringAt: delayed ? spec.runAt : spec.submittedAt + ringDelayMs(1),
@@ -59,6 +61,10 @@ export function transition(job: Job, command: Command, now: number): Transition 
     case "delete":
       // A cancelled job may have given up before, and its letter may have been on the way.
       return purge(job, hasLetter(job), now);
+    case "settle":
+      return settle(job, command, now);
+    case "replay":
+      return replay(job, command.deliveryId, now);
     case "wake":
       return wake(job, command.jitter, now);
   }
@@ -67,7 +73,7 @@ export function transition(job: Job, command: Command, now: number): Transition 
 /** What an attempt reports needs the live lease with its very token; an account is taken when the lease is long over. */
 function holdsLease(job: Job, command: Command, now: number): boolean {
   if (command.type === "lease" || command.type === "account") return true;
-  if (!("token" in command)) return true;
+  if (!("token" in command) || command.type === "settle") return true;
   return job.status === "active" && job.lease.token === command.token && now < job.lease.expiresAt;
 }
 
@@ -121,6 +127,24 @@ function account(
 ): Transition {
   const told = accounted(job, token, report);
   return told === null ? { ok: false, reason: "illegal" } : next(told, now, []);
+}
+
+/** How an attempt at a delivery went. Told twice, it changes nothing. */
+function settle(job: Job, command: Extract<Command, { type: "settle" }>, now: number): Transition {
+  const outbox = attempted(job.outbox, command, command.jitter, now);
+  const of = ({ id }: Delivery) => id === command.deliveryId;
+  const gaveUp = outbox.find(of)?.status === "failed" && job.outbox.find(of)?.status !== "failed";
+  return next(
+    { ...job, outbox },
+    now,
+    [],
+    gaveUp ? [{ type: "undelivered", deliveryId: command.deliveryId }] : [],
+  );
+}
+
+function replay(job: Job, deliveryId: string, now: number): Transition {
+  const outbox = replayed(job.outbox, deliveryId, now);
+  return next({ ...job, outbox }, now, [], outbox === job.outbox ? [] : [{ type: "deliver" }]);
 }
 
 function deltaOf(job: Job, part: Part): Fact[] {

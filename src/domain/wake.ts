@@ -3,10 +3,18 @@ import type { Transition } from "./command.ts";
 import { afterFailure, fail, giveUp, purge } from "./end.ts";
 import { EXPIRED, OVERDUE, STALLED } from "./failure.ts";
 import { currentAttempt, dueAt, type Job, type Ring } from "./job.ts";
+import { rungOutbox } from "./outbox.ts";
 import { next, rung } from "./step.ts";
 
 /** What time alone brings about. Early, it changes nothing. */
 export function wake(job: Job, jitter: number, now: number): Transition {
+  const outbox = rungOutbox(job.outbox, now);
+  const woken = wakePhase({ ...job, outbox }, jitter, now);
+  if (!woken.ok || outbox === job.outbox) return woken;
+  return { ...woken, effects: [...woken.effects, { type: "deliver" }] };
+}
+
+function wakePhase(job: Job, jitter: number, now: number): Transition {
   const due = now >= (dueAt(job) ?? Infinity);
   switch (job.status) {
     case "queued":

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { JobWebhookEvent } from "./delivery.ts";
 import { ChatMessage, ModelParams, ToolCall, Usage } from "./chat.ts";
 
 export const JobStatus = z
@@ -48,6 +49,17 @@ export const CreateJob = z
     fallback_models: z.array(ModelName).max(MAX_FALLBACKS).optional().meta({
       description: "Tried in order when the model before is out of attempts or unavailable.",
     }),
+    webhook_url: z.string().nullable().optional().meta({
+      description:
+        "Where the job's events are delivered: https, port 443 or 8443, a public host name. Null: nowhere.",
+    }),
+    callback_headers: z.record(z.string(), z.string()).nullable().optional().meta({
+      description: "Sent with each delivery. Write-only: the values are never shown again.",
+    }),
+    webhook_events: z.array(JobWebhookEvent).max(5).optional().meta({
+      description:
+        "Sent besides the terminal events, which always are: `job.started`, `job.progress`.",
+    }),
     priority: z.int().min(1).max(10).optional().meta({
       description: "1 is soonest. May not be better than the tier's own.",
     }),
@@ -90,6 +102,9 @@ export const CreateJob = z
     example: { prompt: "Why is the sky blue?", model: "gpt-4o", metadata: { page: "faq" } },
   });
 export type CreateJob = z.infer<typeof CreateJob>;
+
+/** A submission as it is kept: the values of its headers are kept apart from it, sealed. */
+export type KeptRequest = Omit<CreateJob, "callback_headers"> & { callback_headers?: never };
 
 const Instant = z.iso.datetime();
 

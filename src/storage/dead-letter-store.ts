@@ -11,6 +11,9 @@ import type { Operation, Selection } from "../domain/operation.ts";
 /** A letter in the order of their coming. */
 export type Placed<T> = T & { id: number };
 
+/** What of a letter may be heavy, and what no list needs. */
+type LetterContent = Pick<DeadLetter, "request" | "attempts" | "webhook">;
+
 /**
  * What became of a letter that is not open any more. `newJobId` null: it was not retried. `jobId` null: its job was
  * deleted, and nothing of it may be told.
@@ -92,8 +95,8 @@ export class DeadLetterStore {
       .toArray();
     if (added === undefined) return;
     this.#depth = depth + 1;
-    const { request, attempts } = letter;
-    const bytes = new TextEncoder().encode(JSON.stringify({ request, attempts }));
+    const { request, attempts, webhook } = letter;
+    const bytes = new TextEncoder().encode(JSON.stringify({ request, attempts, webhook }));
     for (let part = 0; part * PART_BYTES < bytes.length; part++) {
       const slice = bytes.slice(part * PART_BYTES, (part + 1) * PART_BYTES);
       this.#sql.exec("INSERT INTO letter_content VALUES (?, ?, ?)", added.id, part, slice.buffer);
@@ -155,7 +158,7 @@ export class DeadLetterStore {
     return { ...summary, ...this.#content(id) };
   }
 
-  #content(letter: number): Pick<DeadLetter, "request" | "attempts"> {
+  #content(letter: number): LetterContent {
     const parts = this.#sql.exec<{ bytes: ArrayBuffer }>(
       "SELECT bytes FROM letter_content WHERE letter = ? ORDER BY part",
       letter,
@@ -163,7 +166,7 @@ export class DeadLetterStore {
     const decoder = new TextDecoder();
     let json = "";
     for (const { bytes } of parts) json += decoder.decode(bytes, { stream: true });
-    return JSON.parse(json + decoder.decode()) as Pick<DeadLetter, "request" | "attempts">;
+    return JSON.parse(json + decoder.decode()) as LetterContent;
   }
 
   /** The next open letters an operation has to deal with, in the order of their coming. `bytes`: of their content. */

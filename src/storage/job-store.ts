@@ -1,5 +1,6 @@
-import type { Job, LogEvent } from "../domain/job.ts";
-import type { CreateJob } from "../schema/job.ts";
+import type { DistributiveOmit, Job, LogEvent } from "../domain/job.ts";
+import type { Delivery, Outbox } from "../domain/outbox.ts";
+import type { KeptRequest } from "../schema/job.ts";
 
 /**
  * What one transition leaves behind, in one row: its events, and the job after them where it changed by
@@ -10,9 +11,16 @@ type Commit = {
   events: LogEvent[];
   appended: number;
   said: number;
-  job?: Job;
+  job?: StoredJob;
   request?: Uint8Array;
+  bodies?: Bodies;
 };
+
+/** Jobs that were stored before there were webhooks have no outbox: they owe nobody anything. */
+type StoredJob = DistributiveOmit<Job, "outbox"> & { outbox?: Outbox };
+
+/** What is to be delivered of a transition's events, by the deliveries' ids: fixed bytes, whatever becomes of the job. */
+export type Bodies = Record<string, string>;
 
 /** A run of a job's log. `more`: there are events behind the last one given. */
 export type Page = { events: LogEvent[]; more: boolean };
@@ -34,32 +42,35 @@ export class JobStore {
     let newest: { seq: number; appended: number; said: number } | undefined;
     for (const [key, commit] of this.#rows({ reverse: true })) {
       newest ??= { seq: seqOf(key), appended: commit.appended, said: commit.said };
-      if (commit.job !== undefined) return { ...commit.job, ...newest };
+      if (commit.job === undefined) continue;
+      const { outbox = [] } = commit.job;
+      return { ...commit.job, outbox, ...newest };
     }
     return null;
   }
 
-  request(): CreateJob | null {
+  request(): KeptRequest | null {
     for (const [, { request }] of this.#rows({ limit: 1 })) {
       return request === undefined
         ? null
-        : (JSON.parse(new TextDecoder().decode(request)) as CreateJob);
+        : (JSON.parse(new TextDecoder().decode(request)) as KeptRequest);
     }
     return null;
   }
 
-  create(job: Job, events: LogEvent[], request: CreateJob): void {
+  create(job: Job, events: LogEvent[], request: KeptRequest): void {
     // As UTF-8: kept as a string, one character beyond Latin-1 would double it, and a row holds 2 MB (platform limit).
     const bytes = new TextEncoder().encode(JSON.stringify(request));
     this.#put(job.seq, { events, appended: 0, said: 0, job, request: bytes });
   }
 
   /** Writes at most one row; none if nothing changed. */
-  commit(previous: Job, job: Job, events: LogEvent[]): void {
+  commit(previous: Job, job: Job, events: LogEvent[], bodies: Bodies = {}): void {
     const moved = changed(previous, job);
     if (events.length > 0) {
       const { appended, said } = job;
-      const grown = { events, appended, said };
+      const told = Object.keys(bodies).length > 0 ? { bodies } : {};
+      const grown = { events, appended, said, ...told };
       this.#put(job.seq, moved ? { ...grown, job } : grown);
     } else if (moved) {
       const last = this.#storage.kv.get<Commit>(keyOf(job.seq));
@@ -92,6 +103,14 @@ export class JobStore {
       }
     }
     return text;
+  }
+
+  /** What is to be delivered of the event `seq`; null if nothing is. */
+  body({ id, seq }: Pick<Delivery, "id" | "seq">): string | null {
+    for (const [, { bodies }] of this.#rows({ start: keyOf(seq), limit: 1 })) {
+      return bodies?.[id] ?? null;
+    }
+    return null;
   }
 
   /** Deletes everything but the fact that the id was used. One synchronous block: all of it or nothing. */

@@ -1,6 +1,8 @@
 import type { Answer, Job, JobSpec, Route } from "../../src/domain/job.ts";
 import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
+import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
 import type { Failure } from "../../src/domain/failure.ts";
+import type { Webhook } from "../../src/domain/webhook.ts";
 import { accept, transition } from "../../src/domain/transition.ts";
 
 export type Taken = Extract<Transition, { ok: true }>;
@@ -95,6 +97,44 @@ export function specOf(over: Partial<JobSpec> = {}): JobSpec {
   };
 }
 
+/** Wants the last word on its job only. */
+export const WEBHOOK: Webhook = {
+  url: "https://receiver.example.com/hooks",
+  gate: "gate-of-the-receiver",
+  events: ["job.completed", "job.failed", "job.cancelled"],
+  headers: null,
+  submittedTo: "https://afterword.example.com",
+  maxBodyBytes: 20 * 1024,
+};
+
+/** Wants to be told of all there is. */
+export const CURIOUS: Webhook = {
+  ...WEBHOOK,
+  events: ["job.started", "job.progress", ...WEBHOOK.events],
+};
+
+/** Of what a job's first event owes its webhook, had it one. */
+const DELIVERY = "msg_uid-of-test-123_2";
+
+export const DELIVERED: DeliveryOutcome = {
+  type: "delivered",
+  status: 204,
+  error: null,
+  answer: "",
+  latencyMs: 30,
+  retryAfterMs: null,
+};
+
+export const BROKEN: DeliveryOutcome = {
+  type: "failed",
+  status: 500,
+  error: "HTTP 500",
+  answer: "Oops",
+  latencyMs: 30,
+  retryAfterMs: null,
+};
+export const GONE: DeliveryOutcome = { ...BROKEN, type: "gone", status: 410, error: "HTTP 410" };
+
 /** One command of each type, as the holder of `TOKEN` gives it in its first words. */
 export const COMMANDS: { [T in Command["type"]]: Extract<Command, { type: T }> } = {
   lease: { type: "lease", token: TOKEN },
@@ -114,6 +154,8 @@ export const COMMANDS: { [T in Command["type"]]: Extract<Command, { type: T }> }
   dead_letter: { type: "dead_letter" },
   cancel: { type: "cancel", reason: "Cancelled by the client" },
   delete: { type: "delete" },
+  settle: { type: "settle", deliveryId: DELIVERY, token: TOKEN, outcome: DELIVERED, jitter: 0.5 },
+  replay: { type: "replay", deliveryId: DELIVERY },
   wake: { type: "wake", jitter: 0.5 },
 };
 

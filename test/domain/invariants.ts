@@ -23,11 +23,12 @@ export function lawsOfAStep(world: World, result: Taken, command: Command | null
   oneEnd(world, job, events);
   alwaysAnAlarm(world, job, events);
   nothingAfterItsLife(world, events);
-  everyLetterWritten(world, result, command);
   countedAttempts(world, events);
+  everyLetterWritten(world, result, command);
   gaplessLog(world, job, events);
   oneAttemptsText(world, job, events);
   countedOnce(world, job);
+  everyEndOwed(world, result, command);
 }
 
 function oneEnd({ job: before }: World, job: Job, events: LogEvent[]): void {
@@ -78,6 +79,20 @@ function everyLetterWritten(world: World, { job, effects }: Taken, command: Comm
   law(2, kept, "a failed job is kept until its letter is written");
   if (job.status !== "failed") return;
   law(2, wakeAt(job) <= world.now + LONGEST_RING_MS, "a letter that is owed is rung for");
+}
+
+/** Whoever asked for a job's end is owed it, from the write that ends it until it is settled. */
+function everyEndOwed(
+  { job: before, spec }: World,
+  { job, events }: Taken,
+  command: Command | null,
+) {
+  const wanted = spec.webhook !== undefined && hasEnded(job) && events.length > 0;
+  const owed = job.outbox.some(({ seq }) => seq === job.seq);
+  law(7, !wanted || owed, "a job's end is owed to its webhook in the write that ends it");
+  if (command?.type === "delete" || job.status !== "purged") return;
+  const owes = before.outbox.some(({ status }) => status === "pending");
+  law(7, !owes, "what is still owed is kept beyond its retention");
 }
 
 function countedAttempts({ job, spec, log, holder }: World, events: LogEvent[]): void {

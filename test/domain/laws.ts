@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Failure } from "../../src/domain/failure.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
 import { wakeAt } from "../../src/domain/job.ts";
-import { COMMANDS, DAY } from "./fixtures.ts";
+import { BROKEN, COMMANDS, DAY } from "./fixtures.ts";
 import { law } from "./invariants.ts";
 import { probe, probeExpired } from "./probes.ts";
 import { scenario, type Scenario } from "./scenario.ts";
@@ -11,6 +11,7 @@ import {
   act,
   come,
   copyOf,
+  deliver,
   give,
   newWorld,
   settle,
@@ -24,7 +25,7 @@ import {
 const MAX_WAKES = 5_000;
 
 /**
- * Holds a machine to invariants 1 to 5 and 10 under random lives of random jobs. Throws with the number of the
+ * Holds a machine to invariants 1 to 5, 7 and 10 under random lives of random jobs. Throws with the number of the
  * one it broke, and with the seed that shows it again.
  */
 export function checkLaws(machine: Machine, { runs = 1_500, seed = Date.now() } = {}): void {
@@ -104,6 +105,7 @@ function drive(world: World, company: Company): void {
     world.now = Math.max(world.now, wakeAt(world.job));
     settle(world);
     if (!world.forgotten && wake(world)) company(world);
+    if (!world.forgotten) deliver(world, BROKEN);
     if (world.letter === "owed" && world.letterRings > LOST_LETTERS) writeLetter(world);
   }
 }

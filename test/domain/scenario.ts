@@ -2,7 +2,20 @@ import fc from "fast-check";
 
 import type { Failure } from "../../src/domain/failure.ts";
 import type { JobSpec, Route } from "../../src/domain/job.ts";
-import { DAY, HOUR, MINUTE, NOW, SECOND, specOf } from "./fixtures.ts";
+import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
+import {
+  BROKEN,
+  CURIOUS,
+  DAY,
+  DELIVERED,
+  GONE,
+  HOUR,
+  MINUTE,
+  NOW,
+  SECOND,
+  specOf,
+  WEBHOOK,
+} from "./fixtures.ts";
 import type { Metered } from "./meter.ts";
 
 /** Which part a consumer sends: the next, the last one again, one after a gap, or none (it only asks). */
@@ -19,6 +32,7 @@ export type Act =
   | { type: "dead_letter" }
   | { type: "cancel" }
   | { type: "delete" }
+  | { type: "deliver"; outcome: DeliveryOutcome }
   | { type: "wake"; jitter: number };
 
 /** `after`: milliseconds since the step before. */
@@ -48,8 +62,9 @@ const spec: fc.Arbitrary<JobSpec> = fc
     baseMs: fc.constantFrom(1, 5 * SECOND),
     retentionMs: fc.constantFrom(SECOND, DAY),
     keyMs: fc.constantFrom(HOUR, DAY),
+    webhook: fc.constantFrom(null, WEBHOOK, CURIOUS),
   })
-  .map(({ routes, delayMs, ttlMs, lifeMs, baseMs, retentionMs, keyMs, ...rest }) =>
+  .map(({ routes, delayMs, ttlMs, lifeMs, baseMs, retentionMs, keyMs, webhook, ...rest }) =>
     specOf({
       ...rest,
       routes: ROUTES.slice(0, routes),
@@ -60,6 +75,7 @@ const spec: fc.Arbitrary<JobSpec> = fc
       retentionMs,
       failedRetentionMs: 2 * retentionMs,
       keyExpiresAt: NOW + keyMs,
+      ...(webhook === null ? {} : { webhook }),
     }),
   );
 
@@ -79,6 +95,9 @@ const failure: fc.Arbitrary<Failure> = fc.record({
 const complete = fc.record({ type: fc.constant("complete" as const), who, which, metered });
 const fail = fc.record({ type: fc.constant("fail" as const), who, failure, metered, jitter });
 
+const outcome = fc.constantFrom(DELIVERED, DELIVERED, BROKEN, BROKEN, GONE);
+const deliver = fc.record({ type: fc.constant("deliver" as const), outcome });
+
 const act = fc.oneof<[{ arbitrary: fc.Arbitrary<Act>; weight: number }, ...Weighted[]]>(
   { weight: 5, arbitrary: fc.constant({ type: "come" }) },
   { weight: 6, arbitrary: fc.record({ type: fc.constant("append" as const), who, which }) },
@@ -88,6 +107,7 @@ const act = fc.oneof<[{ arbitrary: fc.Arbitrary<Act>; weight: number }, ...Weigh
   { weight: 1, arbitrary: fc.constantFrom({ type: "give_up" }, { type: "delete" }) },
   { weight: 2, arbitrary: fc.constant({ type: "dead_letter" }) },
   { weight: 1, arbitrary: fc.constant({ type: "cancel" }) },
+  { weight: 2, arbitrary: deliver },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("wake" as const), jitter }) },
 );
 type Weighted = { arbitrary: fc.Arbitrary<Act>; weight: number };

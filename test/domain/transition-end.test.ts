@@ -5,7 +5,7 @@ import { EXPIRED, OVERDUE, STALLED, UNDELIVERABLE } from "../../src/domain/failu
 import { dueAt, wakeAt, type Job } from "../../src/domain/job.ts";
 import { transition } from "../../src/domain/transition.ts";
 import { attemptsOf } from "../../src/domain/view.ts";
-import type { CreateJob } from "../../src/schema/job.ts";
+import type { KeptRequest } from "../../src/schema/job.ts";
 import {
   accepted,
   after,
@@ -26,7 +26,7 @@ import {
   taken,
 } from "./fixtures.ts";
 
-function letterOf(job: Job, request: CreateJob, now: number): DeadLetter {
+function letterOf(job: Job, request: KeptRequest, now: number): DeadLetter {
   const given = givenUp(job, () => request, now);
   if (given.type !== "letter") throw new Error(`there is ${given.type}`);
   return given.letter;

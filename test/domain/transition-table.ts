@@ -50,6 +50,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "illegal",
     cancel: "cancelled",
     delete: "illegal",
+    settle: "queued",
+    replay: "queued",
     wake: "queued",
   },
   active: {
@@ -62,6 +64,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "illegal",
     cancel: "cancelled",
     delete: "illegal",
+    settle: "active",
+    replay: "active",
     wake: "active",
   },
   failing: {
@@ -74,6 +78,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "failed",
     cancel: "cancelled",
     delete: "illegal",
+    settle: "failing",
+    replay: "failing",
     wake: "failing",
   },
   completed: {
@@ -86,6 +92,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "illegal",
     cancel: "illegal",
     delete: "purged",
+    settle: "completed",
+    replay: "completed",
     wake: "completed",
   },
   failed: {
@@ -98,6 +106,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "failed",
     cancel: "illegal",
     delete: "purged",
+    settle: "failed",
+    replay: "failed",
     wake: "failed",
   },
   cancelled: {
@@ -110,6 +120,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "illegal",
     cancel: "illegal",
     delete: "purged",
+    settle: "cancelled",
+    replay: "cancelled",
     wake: "cancelled",
   },
   purged: {
@@ -122,6 +134,8 @@ export const TABLE: Record<Status, Record<Command["type"], Outcome>> = {
     dead_letter: "illegal",
     cancel: "illegal",
     delete: "illegal",
+    settle: "illegal",
+    replay: "illegal",
     wake: "purged",
   },
 };

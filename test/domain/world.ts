@@ -10,6 +10,8 @@ import {
   type LogEvent,
   type Route,
 } from "../../src/domain/job.ts";
+import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
+import { nextDelivery } from "../../src/domain/outbox.ts";
 import type { accept, transition } from "../../src/domain/transition.ts";
 import { ANSWER, type Taken } from "./fixtures.ts";
 import { isOver, law, lawsOfAStep } from "./invariants.ts";
@@ -116,6 +118,8 @@ export function act(world: World, act: Act): void {
       return;
     case "delete":
       return remove(world);
+    case "deliver":
+      return deliver(world, act.outcome);
   }
 }
 
@@ -133,11 +137,30 @@ function remove(world: World): void {
   const emptied = effects.some(({ type }) => type === "purge" || type === "forget");
   law(1, left.status === "purged" && emptied, "a deleted job keeps nothing of its content");
   law(1, left.attempts.length === 0, "a deleted job keeps nothing of its calls");
+  law(7, left.outbox.length === 0, "a deleted job owes nobody anything");
   law(
     1,
     hasLetter(left) === hasLetter(job),
     "a deleted job takes its dead letter along, if it may have one",
   );
+}
+
+/** The consumer of deliveries comes: it attempts what is due, and says how that went. */
+export function deliver(world: World, outcome: DeliveryOutcome): void {
+  const due = nextDelivery(world.job.outbox, world.now);
+  if (due === null) return;
+  const { status, seq } = world.job;
+  const token = `pass-${due.id}-${world.now}`;
+  const result = give(world, {
+    type: "settle",
+    deliveryId: due.id,
+    token,
+    outcome,
+    jitter: 0.5,
+  });
+  law(7, result !== null, "how a delivery went is always heard");
+  const same = result.job.status === status && result.job.seq === seq;
+  law(7, same && result.events.length === 0, "a delivery changes nothing of its job");
 }
 
 /** The dead-letter consumer comes: it writes down what it is owed, and says so. */

@@ -285,7 +285,8 @@ describe("without a key", () => {
     ["POST", "/discard"],
     ["GET", "/operations/op_1"],
   ])("%s %s is 401, whether or not there is such a thing", async (method, path) => {
-    const keys = { AUTH_MODE: "keys", ADMIN_API_KEY: "k".repeat(32) };
+    const secrets = { ADMIN_API_KEY: "k".repeat(32), SIGNING_KEY: "s".repeat(32) };
+    const keys = { AUTH_MODE: "keys", ...secrets };
     expect((await ask(method, path, keys)).status).toBe(401);
   });
 });

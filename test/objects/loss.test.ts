@@ -214,12 +214,14 @@ describe("what jobs do not depend on", () => {
 
   it.each([
     ["cannot be read", { AUTH_MODE: "keys", ADMIN_API_KEY: "too-short" }, 500],
+    ["lacks its root", { AUTH_MODE: "keys", SIGNING_KEY: undefined }, 500],
     ["names nobody", { AUTH_MODE: "keys" }, 401],
     ["is not there", { AUTH_MODE: undefined }, 401],
   ])(
     "F42: who may ask, where that %s, is nobody: nothing is accepted, read or cancelled",
     async (_, settings, status) => {
-      const way = { ...envWith(straight), ADMIN_API_KEY: undefined, ...settings } as unknown as Env;
+      const keys = { SIGNING_KEY: "k".repeat(32), ADMIN_API_KEY: undefined };
+      const way = { ...envWith(straight), ...keys, ...settings } as unknown as Env;
       const key = newName();
       const asked = [
         request(way, "/api/jobs", submission(key, JOB)),

@@ -14,6 +14,8 @@ const QUEUES = {
   LANE_LOW: "jobs-low",
   LANE_LONG: "jobs-long",
   DEAD_LETTERS: "jobs-dead-letter",
+  WEBHOOKS: "webhooks",
+  WEBHOOK_DEAD_LETTERS: "webhooks-dead-letter",
 } as const;
 
 /** A message, and the queue it is for. */

@@ -9,7 +9,7 @@ import type { JobObject } from "../../src/job-object.ts";
 import type { Grant, JobRpc, Leased, LogPage } from "../../src/job-rpc.ts";
 import { jobNamed } from "../../src/job-stub.ts";
 import { JobEvent } from "../../src/schema/event.ts";
-import type { CreateJob, JobView } from "../../src/schema/job.ts";
+import type { KeptRequest, JobView } from "../../src/schema/job.ts";
 import { ledgers, standInForLedgers } from "./ledgers.ts";
 import type { Doorbell } from "../../src/schema/message.ts";
 
@@ -32,11 +32,20 @@ export const queues = {
 /** Every line written to the console. */
 export const logged: string[] = [];
 
+const QUEUES = [
+  "LANE_HIGH",
+  "LANE_NORMAL",
+  "LANE_LOW",
+  "LANE_LONG",
+  "DEAD_LETTERS",
+  "WEBHOOKS",
+  "WEBHOOK_DEAD_LETTERS",
+] as const;
+
 /** Puts the queues and the console into the tests' hands: no job runs by itself, nothing is printed. */
 export function holdQueues({ ledgersToo = true } = {}): void {
   beforeAll(() => {
-    const lanes = ["LANE_HIGH", "LANE_NORMAL", "LANE_LOW", "LANE_LONG", "DEAD_LETTERS"] as const;
-    for (const to of lanes) {
+    for (const to of QUEUES) {
       const send = (body: Doorbell, { delaySeconds = 0 }: QueueSendOptions = {}) => {
         if (queues.broken) return Promise.reject(new Error("Queue is overloaded"));
         queues.sent.push({ to, body, delaySeconds });
@@ -151,7 +160,7 @@ export function specOf(overrides: Partial<JobSpec> = {}): JobSpec {
   };
 }
 
-export const REQUEST: CreateJob = { prompt: "Why is the sky blue?" };
+export const REQUEST: KeptRequest = { prompt: "Why is the sky blue?" };
 export const OUTAGE = classify({ kind: "unreachable" });
 export const ANSWER: Answer = {
   model: "gpt-4o-2024-08-06",
