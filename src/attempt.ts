@@ -2,23 +2,11 @@ import type { Config } from "./config.ts";
 import type { CallReport } from "./domain/command.ts";
 import { classify, wasTaken } from "./domain/failure.ts";
 import type { Directive, JobRpc, Leased, Settlement } from "./job-rpc.ts";
-import { logFault } from "./log.ts";
 import type { CallModel } from "./provider/call.ts";
+import { reach, type Reachable } from "./reach.ts";
 import { Relay } from "./relay.ts";
 
-export type AttemptPorts = {
-  /** Of the job's object, for the log. */
-  name: string;
-  /** A fresh stub at every call: one that has thrown is broken for good. */
-  job: () => JobRpc;
-  model: CallModel;
-  config: Config;
-  now: () => number;
-};
-
-/** The first wait before a call to the job's object is made again, and the longest; it doubles. */
-const FIRST_WAIT_MS = 100;
-const LONGEST_WAIT_MS = 5_000;
+export type AttemptPorts = Reachable & { model: CallModel; config: Config };
 
 /** How long a lease is asked for, in milliseconds. Without one there is nothing to lose: the message comes again. */
 const ASKING_MS = 1_500;
@@ -107,27 +95,4 @@ async function heard(
 /** Longer than this a lease cannot live without being renewed, so there is no use in asking on. */
 function leaseMs({ config }: AttemptPorts): number {
   return config.LEASE_SECONDS * 1_000;
-}
-
-/**
- * Calls the job's object, again and again for `forMs` if that fails: it may be reset under a deploy, and
- * what was paid for must not be lost to that. Null: it could not be reached.
- */
-async function reach<T>(
-  ports: AttemptPorts,
-  forMs: number,
-  call: (job: JobRpc) => Promise<T>,
-): Promise<T | null> {
-  const until = ports.now() + forMs;
-  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-    try {
-      return await call(ports.job());
-    } catch (error) {
-      if (ports.now() + waitMs >= until) {
-        logFault("job.unreachable", { object: ports.name }, error);
-        return null;
-      }
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-    }
-  }
 }

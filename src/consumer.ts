@@ -1,19 +1,22 @@
+import type { z } from "zod";
+
 import { runAttempt } from "./attempt.ts";
 import { ConfigError, configOf, type Config } from "./config.ts";
 import { writeDeadLetters } from "./dead-letters.ts";
-import type { Lane } from "./domain/lane.ts";
+import { deliverOwed, reportUndelivered } from "./deliveries.ts";
 import type { Settlement } from "./job-rpc.ts";
 import { jobNamed } from "./job-stub.ts";
 import { logFault } from "./log.ts";
 import { liveModel } from "./provider/call.ts";
-import { destinationOf, ring } from "./queues.ts";
-import { Doorbell } from "./schema/message.ts";
+import { destinationOf, ring, tell } from "./queues.ts";
+import type { Reachable } from "./reach.ts";
+import { DeliveryNotice, Doorbell } from "./schema/message.ts";
 
 /** How long messages of a queue that is not ours wait: an hour, so that their redeliveries last for days. */
 const MISCONFIGURED_WAIT_SECONDS = 3_600;
 
 /**
- * The queues' consumer: attempts from the lanes, dead letters from their queue.
+ * The queues' consumer: attempts from the lanes, deliveries, and what was given up of either.
  *
  * Never throws, for a throw would redeliver messages that are already settled. What a message means is
  * the job's to say; one that makes no sense is acknowledged and logged, so it blocks nobody.
@@ -25,42 +28,78 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
     logFault("queue.unknown", { queue: batch.queue });
     return batch.retryAll({ delaySeconds: MISCONFIGURED_WAIT_SECONDS });
   }
-  const rung = batch.messages.flatMap((message) => {
-    const doorbell = Doorbell.safeParse(message.body);
-    if (doorbell.success) return { ...doorbell.data, message };
-    refuse(message);
-    return [];
-  });
-  if (destination === "dead_letter") return writeDeadLetters(rung, env);
-  const answered = rung.map(({ message, ...doorbell }) =>
-    answer(doorbell, destination, message, env, ctx),
-  );
-  await Promise.all(answered);
+  switch (destination) {
+    case "dead_letter":
+      return writeDeadLetters(readable(batch, Doorbell), env);
+    case "webhook_dead_letter":
+      return reportUndelivered(readable(batch, DeliveryNotice), env);
+    case "webhook":
+      return answerAll(readable(batch, DeliveryNotice), env, ctx, {
+        work: ({ job, gate }, config) => deliverOwed({ ...reachable(env, job), gate, env, config }),
+        again: ({ job, gate }, delay) => tell(env, destination, { job, gate }, delay),
+      });
+    default:
+      return answerAll(readable(batch, Doorbell), env, ctx, {
+        work: ({ job }, config) =>
+          runAttempt({ ...reachable(env, job), model: liveModel(config), config }),
+        again: ({ job }, delay) => ring(env, destination, { job }, delay),
+      });
+  }
 }
 
 /** The part of a queue message that settles it. */
 type Settleable = Pick<Message, "ack" | "retry">;
 
-async function answer(
-  doorbell: Doorbell,
-  lane: Lane,
-  message: Message,
+/** What a kind of message is answered with: its work, and how it is sent once more. */
+type Answer<T> = {
+  work: (asked: T, config: Config) => Promise<Settlement>;
+  again: (asked: T, delaySeconds: number) => Promise<void>;
+};
+
+/** The messages that make sense. The others are acknowledged and logged, so they block nobody. */
+function readable<T extends object>(
+  batch: MessageBatch,
+  schema: z.ZodType<T>,
+): (T & { message: Settleable })[] {
+  return batch.messages.flatMap((message) => {
+    const asked = schema.safeParse(message.body);
+    if (asked.success) return { ...asked.data, message };
+    logFault("message.refused", { message_id: message.id });
+    message.ack();
+    return [];
+  });
+}
+
+async function answerAll<T extends { message: Settleable }>(
+  asked: T[],
   env: Env,
   ctx: ExecutionContext,
+  answer: Answer<T>,
 ): Promise<void> {
+  await Promise.all(asked.map((one) => answerOne(one, env, ctx, answer)));
+}
+
+async function answerOne<T extends { message: Settleable }>(
+  asked: T,
+  env: Env,
+  ctx: ExecutionContext,
+  { work, again }: Answer<T>,
+): Promise<void> {
+  const { message } = asked;
   const config = readableConfig(env);
   // Nothing is lost: the job rings again by itself, and redelivery in the meantime would end in the dead letters.
   if (config === null) return message.ack();
-  if (config.ATTEMPTS === "awaited") return attempt(doorbell.job, message, env, config);
-  // The message is settled before the attempt ends, so what it should have waited for is sent anew.
+  if (config.ATTEMPTS === "awaited") return settle(message, await work(asked, config));
+  // The message is settled before the work ends, so what it should have waited for is sent anew.
   message.ack();
-  ctx.waitUntil(attempt(doorbell.job, forwarding(lane, doorbell, env, ctx), env, config));
+  const retry: Settleable["retry"] = ({ delaySeconds = 0 } = {}) =>
+    ctx.waitUntil(again(asked, delaySeconds));
+  const settled = work(asked, config).then((told) => settle({ ack: () => {}, retry }, told));
+  ctx.waitUntil(settled);
 }
 
-async function attempt(name: string, message: Settleable, env: Env, config: Config): Promise<void> {
-  const model = liveModel(config);
-  const job = () => jobNamed(env, name);
-  settle(message, await runAttempt({ name, job, model, config, now: Date.now }));
+function reachable(env: Env, name: string): Reachable {
+  return { name, job: () => jobNamed(env, name), now: Date.now };
 }
 
 /** Null where a setting is wrong: the next deploy mends it, and the job waits for that. */
@@ -77,17 +116,4 @@ function readableConfig(env: Env): Config | null {
 function settle(message: Settleable, settlement: Settlement): void {
   if (settlement.type === "ack") message.ack();
   else message.retry({ delaySeconds: settlement.delaySeconds });
-}
-
-/** A message already acknowledged: to retry it is to send it again. */
-function forwarding(lane: Lane, doorbell: Doorbell, env: Env, ctx: ExecutionContext): Settleable {
-  return {
-    ack: () => {},
-    retry: ({ delaySeconds = 0 } = {}) => ctx.waitUntil(ring(env, lane, doorbell, delaySeconds)),
-  };
-}
-
-function refuse(message: Message): void {
-  logFault("message.refused", { message_id: message.id });
-  message.ack();
 }

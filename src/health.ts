@@ -36,14 +36,22 @@ async function measure(env: Env, config: Config): Promise<Checks> {
   const [queues, depth] = await Promise.all([reportQueues(env), deadLetterDepth(env)]);
   const now = Date.now();
   const checks = queues.map((report) => {
-    const long = report.queue === "jobs-long";
-    const limit = long
-      ? config.HEALTH_MAX_LONG_QUEUE_AGE_SECONDS
-      : config.HEALTH_MAX_QUEUE_AGE_SECONDS;
-    return [report.queue, checkQueue(report, limit, now)];
+    return [report.queue, checkQueue(report, maxAgeSeconds(report.queue, config), now)];
   });
   return {
     ...(Object.fromEntries(checks) as Checks),
     dead_letters: checkDeadLetters(depth, config.DLQ_ALERT_THRESHOLD),
   };
+}
+
+/** How old a message of this queue may be before somebody should look. */
+function maxAgeSeconds(queue: string, config: Config): number {
+  switch (queue) {
+    case "jobs-long":
+      return config.HEALTH_MAX_LONG_QUEUE_AGE_SECONDS;
+    case "webhooks":
+      return config.HEALTH_MAX_WEBHOOK_QUEUE_AGE_SECONDS;
+    default:
+      return config.HEALTH_MAX_QUEUE_AGE_SECONDS;
+  }
 }

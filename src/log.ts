@@ -1,6 +1,7 @@
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
 import type { Operation } from "./domain/operation.ts";
+import type { Owed } from "./job-rpc.ts";
 
 /**
  * Writes one structured line per lifecycle event. The fields are listed here and nowhere else, so that
@@ -78,6 +79,25 @@ export function logAlert(webhookId: string, attempts: number, outcome: DeliveryO
   const { type, status, latencyMs } = outcome;
   const line = { event: "alert.attempted", webhook_id: webhookId, attempt: attempts };
   console.log(JSON.stringify({ ...line, outcome: type, status, latency_ms: latencyMs }));
+}
+
+/** Writes one line about an attempt to deliver an event. Never where to: the URL may hold a token. */
+export function logDelivery(
+  owed: Omit<Owed, "type" | "body" | "webhook">,
+  told: DeliveryOutcome,
+): void {
+  const { jobId, tenant, deliveryId, event: name, attempt } = owed;
+  const subject = { job_id: jobId, tenant, delivery_id: deliveryId, webhook_event: name, attempt };
+  const { type: outcome, status, latencyMs: latency_ms, error } = told;
+  console.log(
+    JSON.stringify({ event: "delivery.attempted", ...subject, outcome, status, latency_ms, error }),
+  );
+}
+
+/** Writes one line about a delivery that was given up. `status`: of the receiver's last answer. */
+export function logUndelivered(object: string, deliveryId: string, status: number | null): void {
+  const line = { event: "delivery.exhausted", object, delivery_id: deliveryId, status };
+  console.error(JSON.stringify(line));
 }
 
 /** What a fault is about: one field, named after what its value is. `object`: the name of a Durable Object. */

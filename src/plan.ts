@@ -3,6 +3,7 @@ import type { JobSpec, Route } from "./domain/job.ts";
 import { estimatedPromptTokens } from "./domain/cost.ts";
 import { laneOf } from "./domain/lane.ts";
 import { TIERS } from "./domain/tier.ts";
+import type { Webhook } from "./domain/webhook.ts";
 import { ignoredParams, resolveModel } from "./provider/resolve.ts";
 import type { CreateJob, Tier } from "./schema/job.ts";
 
@@ -16,6 +17,8 @@ export type Submission = {
   /** Random, so that no other job ever has it, under whatever id. */
   uid: string;
   now: number;
+  /** Where its events are to go. */
+  webhook?: Webhook;
   /** The job this one repeats. */
   replayOf?: string;
   /** How long its id is taken, where not as the settings say. */
@@ -72,6 +75,7 @@ export function planJob(submission: Submission, config: Config): Planned {
     keyExpiresAt: now + (submission.keySeconds ?? config.IDEMPOTENCY_SECONDS) * 1_000,
     user: request.user ?? null,
     metadata: request.metadata ?? {},
+    ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
   };
   return { ok: true, spec };
 }

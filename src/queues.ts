@@ -1,7 +1,8 @@
 import { LANES, type Lane } from "./domain/lane.ts";
 import type { Backlog, QueueReport } from "./domain/health.ts";
+import type { Job } from "./domain/job.ts";
 import { logFault } from "./log.ts";
-import type { Doorbell } from "./schema/message.ts";
+import type { DeliveryNotice, Doorbell } from "./schema/message.ts";
 import { within } from "./within.ts";
 
 /** The queue of a lane. */
@@ -19,10 +20,16 @@ function laneQueue(env: Env, lane: Lane): Queue<Doorbell> {
 }
 
 const DEAD_LETTER = "dead_letter";
-export type Destination = Lane | typeof DEAD_LETTER;
+/** Where a job's own messages go. */
+type JobDestination = Lane | typeof DEAD_LETTER;
+/** Where what it owes its webhook is told. */
+type WebhookDestination = "webhook" | "webhook_dead_letter";
+export type Destination = JobDestination | WebhookDestination;
 
 /** What a queue is for, by its name, to which a deployment may add; null if it is none of ours. */
 export function destinationOf(queue: string): Destination | null {
+  if (queue.includes("webhooks-dead-letter")) return "webhook_dead_letter";
+  if (queue.includes("webhooks")) return "webhook";
   if (queue.includes("jobs-dead-letter")) return DEAD_LETTER;
   return LANES.find((lane) => queue.includes(`jobs-${lane}`)) ?? null;
 }
@@ -33,7 +40,12 @@ const REPORT_WITHIN_MS = 2_000;
 /** How each of our queues is. Never rejects: one that does not answer in time is unreachable. */
 export function reportQueues(env: Env): Promise<QueueReport[]> {
   const lanes = LANES.map((lane) => report(`jobs-${lane}`, laneQueue(env, lane)));
-  return Promise.all([...lanes, report("jobs-dead-letter", env.DEAD_LETTERS)]);
+  return Promise.all([
+    ...lanes,
+    report("jobs-dead-letter", env.DEAD_LETTERS),
+    report("webhooks", env.WEBHOOKS),
+    report("webhooks-dead-letter", env.WEBHOOK_DEAD_LETTERS),
+  ]);
 }
 
 async function report(queue: string, binding: Queue): Promise<QueueReport> {
@@ -69,7 +81,7 @@ export function backlogOf(lane: Lane): number {
 /** Sends a job's message, at once or after `delaySeconds`. Never rejects: one that is lost is sent again by the job's alarm. */
 export async function ring(
   env: Env,
-  to: Destination,
+  to: JobDestination,
   doorbell: Doorbell,
   delaySeconds = 0,
 ): Promise<void> {
@@ -84,6 +96,34 @@ export async function ring(
 }
 
 /** The same from a job's object. Not awaited: the job is stored already, and its alarm sends again what is lost. */
-export function ringLater(ctx: DurableObjectState, env: Env, to: Destination): void {
+export function ringLater(ctx: DurableObjectState, env: Env, to: JobDestination): void {
   ctx.waitUntil(ring(env, to, { job: ctx.id.name ?? "" }));
+}
+
+/** Tells of what a job owes its webhook, at once or after `delaySeconds`. Never rejects: the job's alarm tells again. */
+export async function tell(
+  env: Env,
+  to: WebhookDestination,
+  notice: DeliveryNotice,
+  delaySeconds = 0,
+): Promise<void> {
+  try {
+    const queue = to === "webhook" ? env.WEBHOOKS : env.WEBHOOK_DEAD_LETTERS;
+    await queue.send(notice, { delaySeconds });
+  } catch (error) {
+    logFault("message.unsent", { object: notice.job }, error);
+  }
+}
+
+/** The same from a job's object. */
+export function tellLater(
+  ctx: DurableObjectState,
+  env: Env,
+  to: WebhookDestination,
+  { spec: { webhook } }: Pick<Job, "spec">,
+  delivery?: string,
+): void {
+  if (webhook === undefined) return;
+  const notice = { job: ctx.id.name ?? "", gate: webhook.gate };
+  ctx.waitUntil(tell(env, to, delivery === undefined ? notice : { ...notice, delivery }));
 }

@@ -23,7 +23,7 @@ export async function resubmit(
   config: Config,
   priorityLevel?: number,
 ): Promise<Resubmitted> {
-  const { tenant, tier } = origin;
+  const { tenant, tier, webhook } = origin;
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
   const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
@@ -39,6 +39,7 @@ export async function resubmit(
       now: Date.now(),
       replayOf: origin.jobId,
       keySeconds: KEY_SECONDS,
+      ...(webhook === undefined ? {} : { webhook }),
       ...(priorityLevel === undefined ? {} : { priorityLevel }),
     },
     config,

@@ -4,7 +4,16 @@ import { resolveModel } from "./provider/resolve.ts";
 
 /** What an operator can get wrong without any one setting being wrong by itself. */
 export function checkSettings(config: Config): Checks {
-  return { auth: checkAuth(config), default_model: checkDefaultModel(config) };
+  return {
+    auth: checkAuth(config),
+    default_model: checkDefaultModel(config),
+    webhook_rules: checkWebhookRules(config),
+  };
+}
+
+function checkWebhookRules({ AUTH_MODE, WEBHOOK_ALLOWED_ORIGINS }: Config): Check {
+  const isOpen = AUTH_MODE === "keys" && WEBHOOK_ALLOWED_ORIGINS.length > 0;
+  return isOpen ? "WEBHOOK_ALLOWED_ORIGINS is for development: any tenant may send there" : OK;
 }
 
 function checkAuth({ AUTH_MODE, ADMIN_API_KEY }: Config): Check {

@@ -42,6 +42,7 @@ export function statsView(known: Known, now: number): Stats {
     latency_ms: percentiles(tallied.latencyMs),
     cost: costs(tallied),
     dead_letters: { depth: known.deadLetters },
+    webhooks: { undelivered: tallied.undelivered },
     missing_shards: known.missing,
   };
 }

@@ -38,7 +38,10 @@ export type JobEnded = {
   wastedCostUsd: number;
 };
 
-export type StatsFact = JobStarted | JobRetried | JobEnded;
+/** A delivery to a job's webhook was given up. */
+type DeliveryGivenUp = { type: "undelivered"; job: string };
+
+export type StatsFact = JobStarted | JobRetried | JobEnded | DeliveryGivenUp;
 
 /** Money is counted in whole billionths of a dollar: sums of them are the same in whatever order they are made. */
 const NANO = 1_000_000_000;
@@ -55,6 +58,8 @@ export type Tallied = {
   completed: number;
   failed: number;
   cancelled: number;
+  /** Deliveries to webhooks that were given up. */
+  undelivered: number;
   /** Attempts that were followed by another, and jobs that failed for good, by what they failed with. */
   retriedFor: Reasons;
   failedFor: Reasons;
@@ -76,6 +81,7 @@ export const NOTHING: Tallied = {
   completed: 0,
   failed: 0,
   cancelled: 0,
+  undelivered: 0,
   retriedFor: new Map(),
   failedFor: new Map(),
   queueMs: NOTHING_SEEN,
@@ -98,6 +104,8 @@ export function tallyOf(fact: StatsFact): Tallied {
       return { ...NOTHING, retriedFor: new Map([[fact.errorCode, 1]]) };
     case "ended":
       return ended(fact);
+    case "undelivered":
+      return { ...NOTHING, undelivered: 1 };
   }
 }
 
@@ -126,6 +134,7 @@ export function merge(a: Tallied, b: Tallied): Tallied {
     completed: a.completed + b.completed,
     failed: a.failed + b.failed,
     cancelled: a.cancelled + b.cancelled,
+    undelivered: a.undelivered + b.undelivered,
     retriedFor: mergeMaps(a.retriedFor, b.retriedFor, (left, right) => left + right),
     failedFor: mergeMaps(a.failedFor, b.failedFor, (left, right) => left + right),
     queueMs: mergeHistograms(a.queueMs, b.queueMs),

@@ -7,7 +7,14 @@ import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor, randomToken } from
 import type { Submitted } from "../job-rpc.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
 import { planJob, type Submission } from "../plan.ts";
-import { CreateJob, JobAccepted, JobReplayed, type JobView } from "../schema/job.ts";
+import { planWebhook } from "../plan-webhook.ts";
+import {
+  CreateJob,
+  JobAccepted,
+  JobReplayed,
+  type JobView,
+  type KeptRequest,
+} from "../schema/job.ts";
 import { authenticate } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
@@ -66,22 +73,24 @@ submissions.openapi(submitRoute, async (c) => {
   if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
     throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
   }
-  refuseUnstorable(request);
-  const [id, fingerprint] = await Promise.all([
+  const { callback_headers: _, ...kept } = request;
+  refuseUnstorable(kept);
+  const [id, fingerprint, webhook] = await Promise.all([
     jobIdFor(c.get("principal").tenant, idempotencyKey),
     fingerprintOf(request),
+    webhookOf(c, request),
   ]);
-  const spec = planned(c, request, { id, idempotencyKey, fingerprint });
+  const spec = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook });
   const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
   const submitted =
     idempotencyKey === null && windowMs > 0
-      ? await submitOnce(c, spec, request, windowMs)
-      : await (await jobStub(c, id)).submit(spec, request);
+      ? await submitOnce(c, spec, kept, windowMs)
+      : await (await jobStub(c, id)).submit(spec, kept);
   return answerTo(c, submitted);
 });
 
 /** Numbers may be longer as they are kept than as they came: `1e20` has 21 digits. */
-function refuseUnstorable(request: CreateJob): void {
+function refuseUnstorable(request: KeptRequest): void {
   const bytes = new TextEncoder().encode(JSON.stringify(request)).byteLength;
   if (bytes <= MAX_STORED_REQUEST_BYTES) return;
   const limit = `${MAX_STORED_REQUEST_BYTES} bytes with its numbers written out`;
@@ -92,7 +101,7 @@ function refuseUnstorable(request: CreateJob): void {
 async function submitOnce(
   c: Context<App>,
   spec: JobSpec,
-  request: CreateJob,
+  request: KeptRequest,
   windowMs: number,
 ): Promise<Submitted> {
   const [route] = spec.routes;
@@ -108,10 +117,24 @@ async function submitOnce(
   return submitAs(await claimNamed(c.env, work).claim(spec.id, windowMs));
 }
 
+/** Where the events of a submission are to go, if anywhere. */
+async function webhookOf(
+  c: Context<App>,
+  request: CreateJob,
+): Promise<Pick<Submission, "webhook">> {
+  const submittedTo = new URL(c.req.url).origin;
+  const { tenant } = c.get("principal");
+  const plan = await planWebhook(request, { tenant, submittedTo }, c.get("config"));
+  if (plan.ok) return plan.webhook === null ? {} : { webhook: plan.webhook };
+  const { isUrl, refusals: errors } = plan;
+  const detail = errors[0]?.detail ?? "";
+  throw new ApiError(isUrl ? "webhook-url-rejected" : "invalid-request", detail, { errors });
+}
+
 function planned(
   c: Context<App>,
   request: CreateJob,
-  identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint">,
+  identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint" | "webhook">,
 ): JobSpec {
   const { tenant, tier } = c.get("principal");
   const [uid, now] = [randomToken(16), Date.now()];

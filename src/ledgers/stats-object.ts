@@ -65,6 +65,7 @@ export class StatsObject extends DurableObject<Env> {
   }
 
   #track(fact: StatsFact): void {
+    if (fact.type === "undelivered") return;
     const { active } = this.#open;
     // Deleted first in any case, so that the one told last is the last in order.
     active.delete(fact.job);

@@ -93,6 +93,9 @@ export const Stats = z
     dead_letters: z.object({
       depth: Count.nullable().meta({ description: "Null where their ledger did not answer." }),
     }),
+    webhooks: z.object({
+      undelivered: Count.meta({ description: "Deliveries that were given up." }),
+    }),
     missing_shards: Count.meta({
       description: "Parts of the counts that could not be read. 0: the counts are whole.",
     }),
@@ -139,6 +142,7 @@ export const Stats = z
         ],
       },
       dead_letters: { depth: 6 },
+      webhooks: { undelivered: 0 },
       missing_shards: 0,
     },
   });

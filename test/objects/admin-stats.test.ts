@@ -128,7 +128,7 @@ describe("the statistics", () => {
     meters.queue.LANE_HIGH = () => Promise.reject(new Error("overloaded"));
     meters.depth = () => Promise.resolve(3);
     const { queues, dead_letters } = await stats();
-    expect(queues).toHaveLength(5);
+    expect(queues).toHaveLength(7);
     expect(queues).toContainEqual({
       queue: "jobs-low",
       backlog: 9,

@@ -35,9 +35,12 @@ const WELL = {
   "jobs-low": "ok",
   "jobs-long": "ok",
   "jobs-dead-letter": "ok",
+  webhooks: "ok",
+  "webhooks-dead-letter": "ok",
   dead_letters: "ok",
   auth: "ok",
   default_model: "ok",
+  webhook_rules: "ok",
 };
 
 describe("health", () => {
@@ -61,6 +64,7 @@ describe("health", () => {
       301,
       "the oldest of 7 messages is 301 s old, more than 300 s",
     ],
+    ["WEBHOOKS", "webhooks", 3_601, "the oldest of 7 messages is 3601 s old, more than 3600 s"],
   ] as const)(
     "is degraded, and says so, where %s does not move",
     async (binding, name, age, reason) => {

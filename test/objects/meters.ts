@@ -1,7 +1,15 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach } from "vitest";
 
-const BINDINGS = ["LANE_HIGH", "LANE_NORMAL", "LANE_LOW", "LANE_LONG", "DEAD_LETTERS"] as const;
+const BINDINGS = [
+  "LANE_HIGH",
+  "LANE_NORMAL",
+  "LANE_LOW",
+  "LANE_LONG",
+  "DEAD_LETTERS",
+  "WEBHOOKS",
+  "WEBHOOK_DEAD_LETTERS",
+] as const;
 type Binding = (typeof BINDINGS)[number];
 type Meter = () => Promise<QueueMetrics>;
 
