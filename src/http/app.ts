@@ -8,6 +8,7 @@ import { deadLetterRoutes } from "./dead-letters.ts";
 import { deadLetterOperations } from "./dead-letter-operations.ts";
 import { DOCUMENT } from "./document.ts";
 import { ApiError, onError } from "./errors.ts";
+import { deliveries } from "./deliveries.ts";
 import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
@@ -17,6 +18,8 @@ import { listing } from "./listing.ts";
 import { sockets } from "./sockets.ts";
 import { submissions } from "./submissions.ts";
 import { stats } from "./stats.ts";
+import { documentWebhooks } from "./webhook-document.ts";
+import { webhooks } from "./webhooks.ts";
 
 /** What every answer carries. A 101 has its headers already, and copying it would lose its socket. */
 const frame = createMiddleware<App>(async (c, next) => {
@@ -60,9 +63,12 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);
+  app.route("/", webhooks);
+  app.route("/", deliveries);
   app.route("/", deadLetterRoutes);
   app.route("/", deadLetterOperations);
   app.route("/", health);
+  documentWebhooks(app);
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",

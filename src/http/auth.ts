@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import type { App, Principal, Scope } from "./context.ts";
 import { ApiError } from "./errors.ts";
 
-const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "admin"];
+const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "webhooks", "admin"];
 
 /** The seam of authentication: from the request's credentials to a principal, or 401. Nothing else decides who asks. */
 export const authenticate = createMiddleware<App>(async (c, next) => {

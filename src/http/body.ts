@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 
 import type { App } from "./context.ts";
@@ -12,12 +13,40 @@ const PROTO_KEY = /"__proto__"\s*:/;
  * reading, since Content-Length is only a hint) and depth. What follows finds the text already read.
  */
 export const jsonBody = createMiddleware<App>(async (c, next) => {
+  refuseOtherTypes(c);
+  const { body } = c.req.raw;
+  if (body === null) throw new ApiError("invalid-request", "The body is empty");
+  keep(c, await readText(body, c.get("config").MAX_BODY_BYTES));
+  await next();
+});
+
+/** The same for a body that may be left out: an empty one is an empty object, whatever its type. */
+export const optionalJsonBody = createMiddleware<App>(async (c, next) => {
+  const { body } = c.req.raw;
+  const text = body === null ? "" : await readText(body, c.get("config").MAX_BODY_BYTES);
+  if (text === "") nameTypeJson(c);
+  refuseOtherTypes(c);
+  keep(c, text === "" ? "{}" : text);
+  await next();
+});
+
+/** What validates the body later asks for its type again. */
+function nameTypeJson(c: Context<App>): void {
+  const { url, method, headers } = c.req.raw;
+  const named = new Headers(headers);
+  named.set("content-type", "application/json");
+  c.req.raw = new Request(url, { method, headers: named });
+}
+
+function refuseOtherTypes(c: Context<App>): void {
   const type = c.req.header("content-type") ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     throw new ApiError("unsupported-media-type", "The content type must be application/json");
   }
-  const { MAX_BODY_BYTES, MAX_JSON_DEPTH } = c.get("config");
-  const text = await readText(c.req.raw.body, MAX_BODY_BYTES);
+}
+
+function keep(c: Context<App>, text: string): void {
+  const { MAX_JSON_DEPTH } = c.get("config");
   if (depthOf(text) > MAX_JSON_DEPTH) {
     throw new ApiError("invalid-request", `The body is nested deeper than ${MAX_JSON_DEPTH}`);
   }
@@ -26,11 +55,9 @@ export const jsonBody = createMiddleware<App>(async (c, next) => {
   }
   // Typed as text, used as a promise: this is where Hono itself keeps a body that was read.
   Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
-  await next();
-});
+}
 
-async function readText(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
-  if (body === null) throw new ApiError("invalid-request", "The body is empty");
+async function readText(body: ReadableStream<Uint8Array>, limit: number): Promise<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let text = "";
   let bytes = 0;

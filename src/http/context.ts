@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
 import type { Tier } from "../schema/job.ts";
 
-export type Scope = "jobs:read" | "jobs:write" | "admin";
+export type Scope = "jobs:read" | "jobs:write" | "webhooks" | "admin";
 
 /** Who asks: fixed by the credentials alone. */
 export type Principal = { tenant: string; tier: Tier; scopes: readonly Scope[] };

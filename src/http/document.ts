@@ -59,7 +59,7 @@ export const DOCUMENT = {
     title: "Afterword",
     version: "0.1.0",
     description:
-      "Asynchronous LLM jobs: submit a prompt, have a job id in milliseconds, get the answer by poll, Server-Sent Events or WebSocket.",
+      "Asynchronous LLM jobs: submit a prompt, have a job id in milliseconds, get the answer by poll, Server-Sent Events, WebSocket or signed webhook.",
     license: { name: "Apache-2.0", identifier: "Apache-2.0" },
   },
   servers: [{ url: "/" }],
@@ -67,6 +67,11 @@ export const DOCUMENT = {
   tags: [
     { name: "jobs", description: "Submit, read, list, cancel, retry, delete." },
     { name: "events", description: "Follow a job as it happens." },
+    {
+      name: "webhooks",
+      description:
+        "What is delivered to receivers: secrets, a test, the log of deliveries, replay.",
+    },
     { name: "admin", description: "For the operator: needs a key with the scope `admin`." },
     { name: "dead letters", description: "Jobs given up on: see why, send again, drop." },
     { name: "service", description: "The service itself." },

@@ -7,6 +7,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: "Forbidden" },
   "job-not-found": { status: 404, title: "Job not found" },
   "dead-letter-not-found": { status: 404, title: "Dead letter not found" },
+  "delivery-not-found": { status: 404, title: "Delivery not found" },
   "operation-not-found": { status: 404, title: "Operation not found" },
   "not-found": { status: 404, title: "Not found" },
   "job-not-retryable": { status: 409, title: "Job not retryable" },
@@ -15,7 +16,9 @@ export const PROBLEMS = {
   "payload-too-large": { status: 413, title: "Payload too large" },
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },
   "idempotency-key-reused": { status: 422, title: "Idempotency key reused" },
+  "webhook-url-rejected": { status: 422, title: "Webhook URL rejected" },
   "upgrade-required": { status: 426, title: "Upgrade required" },
+  "too-many-requests": { status: 429, title: "Too many requests" },
   "internal-error": { status: 500, title: "Internal error" },
   unavailable: { status: 503, title: "Service unavailable" },
 } as const;

@@ -1,6 +1,8 @@
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
+import { allFrames } from "./api.ts";
+
 export type OpenApi = { paths: Record<string, Record<string, Operation>> };
 type Operation = { responses: Record<string, { content?: Record<string, unknown> }> };
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -49,6 +51,20 @@ export class OpenApiJudge {
       type,
     ];
     return this.faultsAt([...at, "schema"], body);
+  }
+
+  /** The same for an answer as it came, which this reads: a stream of events is judged by each of them. */
+  async faultsOfAnswer(method: string, path: string, response: Response): Promise<string[]> {
+    const type = response.headers.get("content-type") ?? "";
+    const frames = type.startsWith("text/event-stream")
+      ? await allFrames(response)
+      : [{ data: await response.text() }];
+    const bodies = frames.flatMap(({ data = "" }) =>
+      data === "" ? [] : [JSON.parse(data) as unknown],
+    );
+    return (bodies.length > 0 ? bodies : [undefined]).flatMap((body) =>
+      this.faultsOf(method, path, response, body),
+    );
   }
 
   /** What is wrong with a value by the schema at this place of the document; empty if nothing. */
