@@ -12,8 +12,9 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          globalSetup: "./test/support/build-library.ts",
           include: [
-            "test/{domain,provider,support,http,config}/**/*.test.ts",
+            "test/{domain,provider,support,http,config,lib}/**/*.test.ts",
             "test/*.unit.test.ts",
           ],
         },
@@ -31,6 +32,7 @@ export default defineConfig({
         test: {
           name: "journeys",
           include: ["test/journeys/**/*.test.ts", "test/page/**/*.test.ts"],
+          globalSetup: "./test/support/build-library.ts",
           // Each file starts the product on a port of its own; two cores bear one at a time best.
           fileParallelism: false,
           testTimeout: 60_000,

@@ -1,15 +1,11 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const READY_WITHIN_MS = 40_000;
+import { freePort, killGroup, spawnLeashed, type Child } from "./child.ts";
 
-/** Runs a command whose whole process group dies with us, however we end: our end of the pipe closes then. */
-const LEASHED = 'exec 3<&0; (cat <&3; kill -9 0) & exec "$@" 3<&- </dev/null';
+const READY_WITHIN_MS = 40_000;
 
 /**
  * The product as its users run it: `npm start` with settings, in a process group of its own, its state in
@@ -23,7 +19,7 @@ export class WranglerProcess {
   readonly #directory: string;
   readonly #ports: [number, number];
   readonly #output: string[] = [];
-  #child: ChildProcess | undefined;
+  #child: Child | undefined;
 
   private constructor(vars: Record<string, string>, directory: string, ports: [number, number]) {
     this.#vars = vars;
@@ -50,22 +46,16 @@ export class WranglerProcess {
   /** Resolves once it answers. */
   async start(): Promise<void> {
     const [port, inspectorPort] = this.#ports;
-    const command = [process.execPath, ...(await this.#command(port, inspectorPort))];
-    const child = spawn("sh", ["-c", LEASHED, "sh", ...command], {
-      detached: true,
-      stdio: ["pipe", "pipe", "pipe"],
-      env: {
-        ...process.env,
-        CI: "1",
-        NO_COLOR: "1",
-        WRANGLER_SEND_METRICS: "false",
-        // Others of the same name on this machine must neither get our messages nor give us theirs.
-        WRANGLER_REGISTRY_PATH: join(this.#directory, "registry"),
-      },
+    const child = spawnLeashed(await this.#command(port, inspectorPort), {
+      CI: "1",
+      NO_COLOR: "1",
+      WRANGLER_SEND_METRICS: "false",
+      // Others of the same name on this machine must neither get our messages nor give us theirs.
+      WRANGLER_REGISTRY_PATH: join(this.#directory, "registry"),
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => this.#output.push(text));
+      stream.on("data", (text: string) => this.#output.push(text));
     }
     await this.#ready(child);
   }
@@ -75,10 +65,7 @@ export class WranglerProcess {
     const child = this.#child;
     if (child === undefined) return;
     this.#child = undefined;
-    const exited =
-      child.exitCode === null && child.signalCode === null ? once(child, "exit") : null;
-    killGroup(child);
-    await exited;
+    await killGroup(child);
   }
 
   async close(): Promise<void> {
@@ -102,7 +89,7 @@ export class WranglerProcess {
     return ["node_modules/wrangler/bin/wrangler.js", ...args, ...ports, ...state, ...vars];
   }
 
-  async #ready(child: ChildProcess): Promise<void> {
+  async #ready(child: Child): Promise<void> {
     const deadline = Date.now() + READY_WITHIN_MS;
     while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
       const signal = AbortSignal.timeout(2_000);
@@ -113,21 +100,4 @@ export class WranglerProcess {
     await this.close();
     throw new Error(`the product did not start:\n${this.output.slice(-2_000)}`);
   }
-}
-
-/** Only ever a group that we made: its id is that of its first process. */
-function killGroup({ pid }: ChildProcess): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, "SIGKILL");
-  } catch {
-    // All of it has ended already.
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
