@@ -11,6 +11,11 @@ export function startProvider(): Promise<Server> {
   return start("provider-main.ts", []);
 }
 
+/** A receiver of webhooks, which answers at once or, at `/hang`, never. */
+export function startReceiver(): Promise<Server> {
+  return start("receiver-main.ts", []);
+}
+
 /** The product as built, with the provider behind it. `entry`: a Worker here that wraps it, in its place. */
 export function startProduct(
   provider: Server,

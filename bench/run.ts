@@ -16,6 +16,7 @@ import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
 import { measureStart, startTable } from "./measure-start.ts";
 import { measureSubscribers, subscribersTable } from "./measure-subscribers.ts";
 import { measureThroughput, throughputTable } from "./measure-throughput.ts";
+import { measureWebhooks, webhookTables, WEBHOOKS_TITLE } from "./measure-webhooks.ts";
 import { startProduct, startProvider } from "./processes.ts";
 
 process.chdir(resolve(import.meta.dirname, ".."));
@@ -32,6 +33,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   listing,
   backlog,
   "dead-letters": deadLetters,
+  webhooks,
   start,
 };
 
@@ -122,6 +124,12 @@ async function deadLetters(): Promise<void> {
     await measureDeadLetters(product.url, samples);
   }
   print(`## ${DEAD_LETTERS_TITLE}`, ...deadLetterTables(samples));
+}
+
+async function webhooks(): Promise<void> {
+  const samples = new Samples();
+  for (const round of rounds("webhooks")) await measureWebhooks(provider, round, samples);
+  print(`## ${WEBHOOKS_TITLE}`, ...webhookTables(samples));
 }
 
 async function start(): Promise<void> {
