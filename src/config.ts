@@ -134,6 +134,9 @@ const Settings = z.object({
   HEALTH_MAX_LONG_QUEUE_AGE_SECONDS: number(1_800, 1),
   HEALTH_MAX_WEBHOOK_QUEUE_AGE_SECONDS: number(3_600, 1),
 
+  /** How long a subscribe token lets a browser follow its job, and a connection opened with it live. */
+  SUBSCRIBE_TOKEN_SECONDS: number(900, 1, 86_400),
+
   MAX_BODY_BYTES: number(1_048_576, 1, MAX_STORED_REQUEST_BYTES),
   MAX_JSON_DEPTH: number(64, 1),
   SSE_HEARTBEAT_SECONDS: number(15, 1),

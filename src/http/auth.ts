@@ -1,7 +1,9 @@
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 
 import type { Config } from "../config.ts";
 import type { App, Principal, Scope } from "./context.ts";
+import { readToken } from "../subscribe-token.ts";
 import { ApiError } from "./errors.ts";
 
 const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "webhooks", "admin"];
@@ -9,13 +11,43 @@ const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "webhooks", "a
 /** The seam of authentication: from the request's credentials to a principal, or 401. Nothing else decides who asks. */
 export const authenticate = createMiddleware<App>(async (c, next) => {
   const principal = await principalOf(c.req.header("authorization"), c.get("config"));
-  if (principal === null) {
-    const headers = { "www-authenticate": 'Bearer realm="afterword"' };
-    throw new ApiError("unauthorized", "A valid API key is required", { headers });
-  }
+  if (principal === null) throw unauthorized("A valid API key is required");
   c.set("principal", principal);
   await next();
 });
+
+/**
+ * The same for what a browser follows a job by, which can send no Authorization: a subscribe token is taken as well, as
+ * `?token=` or as the WebSocket subprotocol `bearer.<token>`.
+ */
+export const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
+  const token = tokenOf(c.req.query("token"), c.req.header("sec-websocket-protocol"));
+  const hasKey = c.req.header("authorization") !== undefined;
+  if (token === undefined || hasKey) return authenticate(c, next);
+  const grant = await readToken(c.get("config"), token, Date.now());
+  if (grant === null) throw unauthorized("The subscribe token is not valid, or no longer");
+  const { tenant, jobId, expiresAt: until } = grant;
+  c.set("principal", { tenant, tier: "default", scopes: ["jobs:read"], only: { jobId, until } });
+  return next();
+});
+
+/** Aborted when what the caller was let in by expires; a key does not. */
+export function expiryOf(c: Context<App>): AbortSignal {
+  const { only } = c.get("principal");
+  return only === undefined
+    ? new AbortController().signal
+    : AbortSignal.timeout(Math.max(0, only.until - Date.now()));
+}
+
+function tokenOf(query: string | undefined, subprotocols: string | undefined): string | undefined {
+  const bearer = /(?:^|,)\s*bearer\.([^\s,]+)/.exec(subprotocols ?? "")?.[1];
+  return query ?? bearer;
+}
+
+function unauthorized(detail: string): ApiError {
+  const headers = { "www-authenticate": 'Bearer realm="afterword"' };
+  return new ApiError("unauthorized", detail, { headers });
+}
 
 /** Lets in only who has this scope; comes after `authenticate`. */
 export function requireScope(scope: Scope) {

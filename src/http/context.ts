@@ -4,7 +4,13 @@ import type { Tier } from "../schema/job.ts";
 export type Scope = "jobs:read" | "jobs:write" | "webhooks" | "admin";
 
 /** Who asks: fixed by the credentials alone. */
-export type Principal = { tenant: string; tier: Tier; scopes: readonly Scope[] };
+export type Principal = {
+  tenant: string;
+  tier: Tier;
+  scopes: readonly Scope[];
+  /** By a subscribe token: this job and no other, until then (epoch milliseconds). */
+  only?: { jobId: string; until: number };
+};
 
 /** What a request carries through its handlers. */
 export type App = {

@@ -1,7 +1,6 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import { pollAfterSeconds } from "../domain/estimate.ts";
 import type { Found, JobRpc } from "../job-rpc.ts";
 import { jobNamed } from "../job-stub.ts";
 import { AttemptView, JobView } from "../schema/job.ts";
@@ -18,31 +17,6 @@ export const JobParams = z.object({
 export const RetryAfter = {
   "Retry-After": { schema: { type: "integer" as const }, description: "Seconds." },
 };
-
-const readRoute = createRoute({
-  method: "get",
-  path: "/api/jobs/{id}",
-  operationId: "readJob",
-  tags: ["jobs"],
-  summary: "Read a job",
-  middleware: [authenticate] as const,
-  request: {
-    params: JobParams,
-    query: z.object({
-      include: z.literal("partial_output").optional().meta({
-        description: "Shows the text so far of a job that is active.",
-      }),
-    }),
-  },
-  responses: {
-    200: {
-      description: "The job",
-      headers: RetryAfter,
-      content: { "application/json": { schema: JobView } },
-    },
-    ...problems(400, 401, 404, 410, 500, 503),
-  },
-});
 
 const cancelRoute = createRoute({
   method: "post",
@@ -107,15 +81,6 @@ jobs.openapi(attemptsRoute, async (c) => {
   return c.json({ job_id: id, attempts }, 200);
 });
 
-jobs.openapi(readRoute, async (c) => {
-  const stub = await jobStub(c, c.req.valid("param").id);
-  const view = found(await stub.read(c.req.valid("query").include === "partial_output"));
-  const ageMs = Date.now() - Date.parse(view.submitted_at);
-  const pending = view.status === "queued" || view.status === "active";
-  if (pending) c.header("retry-after", String(pollAfterSeconds(ageMs)));
-  return c.json(view, 200);
-});
-
 jobs.openapi(cancelRoute, async (c) => {
   const stub = await jobStub(c, c.req.valid("param").id);
   return c.json(found(await stub.cancel("Cancelled by the client")), 200);
@@ -123,8 +88,14 @@ jobs.openapi(cancelRoute, async (c) => {
 
 /** The object of one of the caller's own jobs. An id that cannot be one is unknown, and names no object. */
 export async function jobStub(c: Context<App>, id: string): Promise<JobRpc> {
-  if (!JOB_ID.test(id)) throw jobNotFound();
+  if (!mayName(c, id)) throw jobNotFound();
   return jobNamed(c.env, await objectName(c.get("principal").tenant, id));
+}
+
+/** Whether an id can be a job's, and one the caller was let in for. */
+export function mayName(c: Context<App>, id: string): boolean {
+  const { only } = c.get("principal");
+  return JOB_ID.test(id) && (only === undefined || only.jobId === id);
 }
 
 export function found<T>(result: Found<T>): T {
