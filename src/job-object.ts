@@ -207,10 +207,6 @@ export class JobObject extends DurableObject<Env> {
     return this.#subscribers.add(request, framesAfter, hasEnded(job));
   }
 
-  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    this.#subscribers.heard(socket, message);
-  }
-
   override webSocketClose(socket: WebSocket): void {
     this.#subscribers.left(socket);
   }
@@ -279,11 +275,11 @@ export class JobObject extends DurableObject<Env> {
   }
 
   #leased(job: Job): Grant {
-    return grantOf(job, this.#store.request(), this.#subscribers.any());
+    return grantOf(job, this.#store.request(), this.#subscribers.watching());
   }
 
   #directive({ ok }: Transition): Directive {
-    return { go: ok, watched: this.#subscribers.any() };
+    return { go: ok, watched: this.#subscribers.watching() };
   }
 
   #view(job: Job): JobView {

@@ -1,25 +1,33 @@
 import type { Frame } from "./job-rpc.ts";
 
-/** `ws`: the public WebSocket frames. `sse`: frames ready to be copied into an event stream by the Worker. */
-type Format = "ws" | "sse";
+/**
+ * `sse`: every event, as a frame that can be copied into an event stream. `poll`: a word when something other than text
+ * has come, for a request that waits for it.
+ */
+const FORMATS = ["sse", "poll"] as const;
+type Format = (typeof FORMATS)[number];
 
-const MAX_FRAME_BYTES = 65_536;
-const MAX_MESSAGES = 30;
-const MESSAGE_WINDOW_MS = 10_000;
-const TYPE_START = '{"type":"';
+/** How the JSON of an event begins that is nothing but text. */
+const DELTA_START = '{"type":"delta"';
+
+/** More sockets than this one job cannot serve. */
+const MAX_SOCKETS = 10_000;
 
 /**
- * The sockets that follow one job. They outlive the object's memory: it hibernates under them and wakes to
- * the next event. A socket is given the log from its cursor and all that follows in one synchronous turn,
+ * The Workers that follow one job for their clients. Their sockets outlive the object's memory: it hibernates under them
+ * and wakes to the next event. A socket is given the log from its cursor and all that follows in one synchronous turn,
  * so no event can fall between the two.
  */
 export class Subscribers {
   readonly #ctx: DurableObjectState;
-  /** When each socket spoke lately. Lost in hibernation, which takes as long as the window is wide. */
-  readonly #heardAt = new WeakMap<WebSocket, number[]>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
+  }
+
+  /** Whether somebody sees text as it comes: only then is it worth what it costs to send it out sooner. */
+  watching(): boolean {
+    return this.#ctx.getWebSockets("sse").length > 0;
   }
 
   any(): boolean {
@@ -28,22 +36,22 @@ export class Subscribers {
 
   /** Accepts a subscriber (`?after=` and `?format=`), sends it what it has not seen, and closes if the job has `ended`. */
   add(request: Request, framesAfter: (after: number) => Frame[], ended: boolean): Response {
+    if (this.#ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
     const { searchParams } = new URL(request.url);
-    const format: Format = searchParams.get("format") === "sse" ? "sse" : "ws";
+    const format: Format = searchParams.get("format") === "poll" ? "poll" : "sse";
     const frames = framesAfter(Number(searchParams.get("after") ?? 0));
     const { 0: client, 1: server } = new WebSocketPair();
-    this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#ctx.acceptWebSocket(server, [format]);
-    for (const frame of frames) server.send(render(format, frame));
+    for (const text of render(format, frames)) server.send(text);
     if (ended) close(server, 1000, "The job has ended");
     return new Response(null, { status: 101, webSocket: client });
   }
 
   send(frames: Frame[]): void {
-    for (const format of ["ws", "sse"] as const) {
+    for (const format of FORMATS) {
       const sockets = this.#ctx.getWebSockets(format);
       if (sockets.length === 0) continue;
-      for (const text of frames.map((frame) => render(format, frame))) {
+      for (const text of render(format, frames)) {
         for (const socket of sockets) send(socket, text);
       }
     }
@@ -57,21 +65,11 @@ export class Subscribers {
   left(socket: WebSocket): void {
     close(socket, 1000, "");
   }
-
-  /** A subscriber of one job has nothing to say but `ping`, which never gets here. */
-  heard(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (sizeOf(message) > MAX_FRAME_BYTES) return close(socket, 1009, "Message too big");
-    const since = Date.now() - MESSAGE_WINDOW_MS;
-    const lately = [...(this.#heardAt.get(socket) ?? []).filter((at) => at > since), Date.now()];
-    this.#heardAt.set(socket, lately);
-    if (lately.length > MAX_MESSAGES) return close(socket, 1008, "Too many messages");
-    send(socket, JSON.stringify({ type: "error", message: "Invalid message format" }));
-  }
 }
 
-function render(format: Format, { seq, json }: Frame): string {
-  if (format === "sse") return `id: ${seq}\ndata: ${json}\n\n`;
-  return `${TYPE_START}job_${json.slice(TYPE_START.length)}`;
+function render(format: Format, frames: Frame[]): string[] {
+  if (format === "sse") return frames.map(({ seq, json }) => `id: ${seq}\ndata: ${json}\n\n`);
+  return frames.some(({ json }) => !json.startsWith(DELTA_START)) ? ["changed"] : [];
 }
 
 /** A socket that has gone cannot be sent to; its subscriber comes back with its cursor. */
@@ -89,10 +87,4 @@ function close(socket: WebSocket, code: number, reason: string): void {
   } catch {
     // Closed already.
   }
-}
-
-function sizeOf(message: string | ArrayBuffer): number {
-  return typeof message === "string"
-    ? new TextEncoder().encode(message).byteLength
-    : message.byteLength;
 }

@@ -13,9 +13,11 @@ import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
 import { jobs } from "./jobs.ts";
+import { reads } from "./reads.ts";
 import { retries } from "./retries.ts";
 import { listing } from "./listing.ts";
 import { sockets } from "./sockets.ts";
+import { tokens } from "./tokens.ts";
 import { submissions } from "./submissions.ts";
 import { stats } from "./stats.ts";
 import { documentWebhooks } from "./webhook-document.ts";
@@ -41,7 +43,14 @@ const configure = createMiddleware<App>(async (c, next) => {
 const anyOrigin = cors({
   origin: "*",
   allowMethods: ["GET", "POST", "DELETE"],
-  allowHeaders: ["authorization", "content-type", "idempotency-key", "last-event-id", "prefer"],
+  allowHeaders: [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-none-match",
+    "last-event-id",
+    "prefer",
+  ],
   exposeHeaders: ["location", "retry-after", "x-request-id", "idempotent-replayed", "etag"],
   maxAge: 600,
 });
@@ -58,6 +67,8 @@ export function createApp(): OpenAPIHono<App> {
   app.use("/health", anyOrigin);
   app.route("/", submissions);
   app.route("/", jobs);
+  app.route("/", reads);
+  app.route("/", tokens);
   app.route("/", retries);
   app.route("/", listing);
   app.route("/", events);

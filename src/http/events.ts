@@ -1,11 +1,17 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 
-import { Connected, JobEvent } from "../schema/event.ts";
-import { authenticate } from "./auth.ts";
+import type { JobRpc } from "../job-rpc.ts";
+import { Connected, EventPage, JobEvent } from "../schema/event.ts";
+import { authenticateSubscriber, expiryOf } from "./auth.ts";
+import { somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
+import { ApiError } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
+import { follow } from "./follow.ts";
 import { found, JobParams, jobStub } from "./jobs.ts";
+import { MAX_WAIT_SECONDS, WaitQuery } from "./waiting.ts";
 
 const after = z
   .string()
@@ -22,20 +28,31 @@ const eventsRoute = createRoute({
   tags: ["events"],
   summary: "Follow a job by Server-Sent Events",
   description:
-    "Starts with an unnumbered `connected` frame, then the log from the cursor, then what comes, until the job has ended. 204 at or past the end.",
-  middleware: [authenticate] as const,
+    "Starts with an unnumbered `connected` frame, then the log from the cursor, then what comes, until the job has ended. 204 at or past the end. With `Accept: application/json` it is a page of the log instead.",
+  middleware: [authenticateSubscriber] as const,
   request: {
     params: JobParams,
-    query: z.object({ after }),
+    query: z.object({
+      after,
+      wait: z.string().optional().meta({
+        description: "For pages: seconds to hold an answer that would be empty, up to 60.",
+      }),
+      token: z.string().optional().meta({
+        description: "A subscribe token, where no Authorization can be sent.",
+      }),
+    }),
     headers: z.object({ "last-event-id": after }),
   },
   responses: {
     200: {
-      description: "One `data:` line of JSON per frame.",
-      content: { "text/event-stream": { schema: { oneOf: [ref("Connected"), ref("JobEvent")] } } },
+      description: "One `data:` line of JSON per frame; or a page.",
+      content: {
+        "text/event-stream": { schema: { oneOf: [ref("Connected"), ref("JobEvent")] } },
+        "application/json": { schema: EventPage },
+      },
     },
     204: { description: "Nothing more will ever come" },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(400, 401, 404, 410, 500, 503),
   },
 });
 
@@ -44,15 +61,23 @@ events.openAPIRegistry.register("Connected", Connected);
 events.openAPIRegistry.register("JobEvent", JobEvent);
 
 events.openapi(eventsRoute, async (c) => {
-  const cursor =
+  const after =
     eventCursorOf(c.req.header("last-event-id")) ?? eventCursorOf(c.req.query("after")) ?? 0;
   const { id } = c.req.valid("param");
   const job = () => jobStub(c, id);
-  const first = found(await (await job()).log(cursor));
-  if (first.ended && cursor >= first.lastSeq) return c.body(null, 204);
-  const stream = new EventStream(job, first, cursor, c.get("config"));
+  return wantsPages(c.req.header("accept")) ? eventPage(c, job, after) : eventStream(c, job, after);
+});
+
+async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+  const first = found(await (await job()).log(after));
+  if (first.ended && after >= first.lastSeq) return c.body(null, 204);
+  const config = c.get("config");
+  const stream = new EventStream(config);
+  const reading = { job, first, after, maxBacklog: config.SSE_MAX_BACKLOG_BYTES };
+  const expired = expiryOf(c);
+  const log = follow(reading, AbortSignal.any([stream.gone, expired]));
   // Not under waitUntil, which ends 30 s after an answer: the body being streamed keeps this alive.
-  void stream.run(c.req.raw.signal);
+  void stream.run(first, log, { left: c.req.raw.signal, expired });
   return new Response(stream.body, {
     headers: {
       "content-type": "text/event-stream; charset=utf-8",
@@ -60,7 +85,35 @@ events.openapi(eventsRoute, async (c) => {
       "x-accel-buffering": "no",
     },
   });
-});
+}
+
+/** The same log for those who poll it: a page of events, held until there is one if asked to. */
+async function eventPage(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+  const until = Date.now() + waitOf(c.req.query("wait")) * 1_000;
+  const gone = AbortSignal.any([c.req.raw.signal, expiryOf(c)]);
+  let page = found(await (await job()).log(after));
+  while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
+    await somethingNew({ job, after, awaits: "event", until }, gone);
+    page = found(await (await job()).log(after));
+  }
+  if (!page.ended) c.header("retry-after", "1");
+  const events = page.events.map(({ json }) => JSON.parse(json) as JobEvent);
+  const { jobId: job_id, status, lastSeq: last_seq, more: has_more } = page;
+  const body: EventPage = { job_id, status, last_seq, has_more, events };
+  return c.json(body, 200);
+}
+
+/** Whether JSON is asked for and no stream: an EventSource asks for a stream, a client that says nothing gets one. */
+function wantsPages(accept = ""): boolean {
+  return accept.includes("application/json") && !accept.includes("text/event-stream");
+}
+
+function waitOf(text: string | undefined): number {
+  const wait = WaitQuery.safeParse(text);
+  if (!wait.success)
+    throw new ApiError("invalid-request", `wait: 0 to ${MAX_WAIT_SECONDS} seconds`);
+  return wait.data ?? 0;
+}
 
 /** A cursor is a whole number, or it is not there. */
 export function eventCursorOf(text: string | undefined): number | undefined {

@@ -8,19 +8,16 @@ import type { Submitted } from "../job-rpc.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
 import { planJob, type Submission } from "../plan.ts";
 import { planWebhook } from "../plan-webhook.ts";
-import {
-  CreateJob,
-  JobAccepted,
-  JobReplayed,
-  type JobView,
-  type KeptRequest,
-} from "../schema/job.ts";
+import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
 import { authenticate } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError, jobGone } from "./errors.ts";
+import { endInTime } from "./changes.ts";
 import { jobStub, RetryAfter } from "./jobs.ts";
+import { preferredWait } from "./prefer.ts";
+import { subscriptionTo } from "./tokens.ts";
 
 /** What a submission may be answered with, for the document. */
 export const SUBMITTED = {
@@ -56,11 +53,21 @@ const submitRoute = createRoute({
         .string()
         .optional()
         .meta({ description: "1–255 visible ASCII characters.", example: "test-123" }),
+      prefer: z.string().optional().meta({
+        description:
+          "`wait=N`: 200 with the finished job if it ends within N seconds (60 at most).",
+        example: "wait=30",
+      }),
     }),
     body: { required: true, content: { "application/json": { schema: CreateJob } } },
   },
   responses: {
     ...SUBMITTED,
+    200: {
+      ...SUBMITTED[200],
+      description: "Submitted before; or, where `Prefer: wait` was asked for, the finished job",
+      content: { "application/json": { schema: z.union([JobReplayed, JobView]) } },
+    },
     ...problems(400, 401, 410, 413, 415, 422, 500, 503),
   },
 });
@@ -86,8 +93,21 @@ submissions.openapi(submitRoute, async (c) => {
     idempotencyKey === null && windowMs > 0
       ? await submitOnce(c, spec, kept, windowMs)
       : await (await jobStub(c, id)).submit(spec, kept);
-  return answerTo(c, submitted);
+  const ended = await endWaitedFor(c, submitted);
+  return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
+
+/** The finished job, if the client prefers to wait for it and it ends in time. */
+async function endWaitedFor(c: Context<App>, submitted: Submitted) {
+  const seconds = preferredWait(c.req.header("prefer"));
+  if (seconds === null || !("view" in submitted)) return null;
+  const { view, type } = submitted;
+  const job = () => jobStub(c, view.job_id);
+  const ended = await endInTime(job, Date.now() + seconds * 1_000, c.req.raw.signal);
+  if (ended === null) return null;
+  const replayed = type === "replayed" ? { "idempotent-replayed": "true" } : {};
+  return [ended, 200, { "preference-applied": `wait=${seconds}`, ...replayed }] as const;
+}
 
 /** Numbers may be longer as they are kept than as they came: `1e20` has 21 digits. */
 function refuseUnstorable(request: KeptRequest): void {
@@ -145,16 +165,20 @@ function planned(
 }
 
 /** The answer to a submission, whether of a new job or one that repeats another. */
-export function answerTo(c: Context<App>, submitted: Submitted) {
+export async function answerTo(c: Context<App>, submitted: Submitted) {
   switch (submitted.type) {
     case "accepted": {
-      const accepted = links(submitted.view);
+      const accepted = await links(c, submitted.view);
       const headers = { location: accepted.poll_url, "retry-after": "1" };
       return c.json({ ...accepted, status: "queued" as const }, 202, headers);
     }
     case "replayed": {
       const message = "Duplicate submission detected";
-      const replay = { ...links(submitted.view), status: "already_submitted" as const, message };
+      const replay = {
+        ...(await links(c, submitted.view)),
+        status: "already_submitted" as const,
+        message,
+      };
       return c.json(replay, 200, { "idempotent-replayed": "true" });
     }
     case "reused":
@@ -167,15 +191,17 @@ export function answerTo(c: Context<App>, submitted: Submitted) {
   }
 }
 
-function links(view: JobView): Omit<JobAccepted, "status"> {
+async function links(c: Context<App>, view: JobView): Promise<Omit<JobAccepted, "status">> {
   const { job_id, priority, priority_level, estimated_wait = 0, submitted_at } = view;
   const poll_url = `/api/jobs/${job_id}`;
+  const { subscribe_token, events_url } = await subscriptionTo(c, job_id);
   return {
     job_id,
     poll_url,
     websocket_url: `/ws/jobs/${job_id}`,
-    events_url: `${poll_url}/events`,
+    events_url,
     cancel_url: `${poll_url}/cancel`,
+    subscribe_token,
     priority,
     priority_level,
     estimated_wait,

@@ -4,7 +4,6 @@ import { ErrorCode, JobResult, JobStatus, Tier } from "./job.ts";
 
 const Envelope = { job_id: z.string(), seq: z.int().min(1), at: z.iso.datetime() };
 
-/** One fact of a job's log. `seq` counts from 1 without gaps and is the same for every reader. */
 export const JobEvent = z
   .discriminatedUnion("type", [
     z.object({
@@ -50,7 +49,11 @@ export const JobEvent = z
     }),
     z.object({ type: z.literal("cancelled"), ...Envelope, reason: z.string() }),
   ])
-  .meta({ id: "JobEvent" });
+  .meta({
+    id: "JobEvent",
+    description:
+      "One fact of a job's log. `seq` counts from 1 without gaps and is the same for every reader.",
+  });
 export type JobEvent = z.infer<typeof JobEvent>;
 
 /** The unnumbered first frame of an event stream: where the job stands as the reader arrives. */
@@ -63,3 +66,15 @@ export const Connected = z
   })
   .meta({ id: "Connected" });
 export type Connected = z.infer<typeof Connected>;
+
+/** A page of a job's log. The next one is after the `seq` of its last event. */
+export const EventPage = z
+  .object({
+    job_id: z.string(),
+    status: JobStatus,
+    last_seq: z.int(),
+    has_more: z.boolean(),
+    events: z.array(JobEvent),
+  })
+  .meta({ id: "EventPage" });
+export type EventPage = z.infer<typeof EventPage>;

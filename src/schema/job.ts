@@ -14,7 +14,6 @@ export type Tier = z.infer<typeof Tier>;
 export const Profile = z.enum(["default", "interactive", "long_running"]);
 export type Profile = z.infer<typeof Profile>;
 
-/** Why a job failed, for programs. */
 export const ErrorCode = z
   .enum([
     "provider_rejected",
@@ -28,7 +27,7 @@ export const ErrorCode = z
     "stalled",
     "internal",
   ])
-  .meta({ id: "ErrorCode" });
+  .meta({ id: "ErrorCode", description: "Why a job failed, for programs." });
 export type ErrorCode = z.infer<typeof ErrorCode>;
 
 const ModelName = z.string().min(1).max(200);
@@ -114,6 +113,9 @@ const Accepted = {
   websocket_url: z.string(),
   events_url: z.string(),
   cancel_url: z.string(),
+  subscribe_token: z.string().meta({
+    description: "Lets a browser follow this job, for minutes. `events_url` holds it already.",
+  }),
   priority: Tier,
   priority_level: z.int(),
   estimated_wait: z.int().meta({ description: "Seconds." }),
@@ -124,8 +126,9 @@ const acceptedExample = {
   job_id: "test-123",
   poll_url: "/api/jobs/test-123",
   websocket_url: "/ws/jobs/test-123",
-  events_url: "/api/jobs/test-123/events",
+  events_url: "/api/jobs/test-123/events?token=kX3vQ9aB.WyJhY21lIiwidGVzdC0xMjMiXQ.c2lnbmF0dXJl",
   cancel_url: "/api/jobs/test-123/cancel",
+  subscribe_token: "kX3vQ9aB.WyJhY21lIiwidGVzdC0xMjMiXQ.c2lnbmF0dXJl",
   priority: "pro",
   priority_level: 3,
   estimated_wait: 0,
@@ -157,7 +160,7 @@ export const JobResult = z
     tool_calls: z.array(ToolCall),
     usage: Usage.nullable(),
   })
-  .meta({ id: "JobResult" });
+  .meta({ id: "JobResult", description: "A model's answer." });
 export type JobResult = z.infer<typeof JobResult>;
 
 /** One call to a model, as its job's owner sees it. */
@@ -178,7 +181,6 @@ export const AttemptView = z
   .meta({ id: "Attempt" });
 export type AttemptView = z.infer<typeof AttemptView>;
 
-/** A job as its owner sees it. Fields that have no value yet are absent, not null, unless noted. */
 export const JobView = z
   .object({
     job_id: z.string(),
@@ -227,6 +229,8 @@ export const JobView = z
   })
   .meta({
     id: "Job",
+    description:
+      "As its owner sees it. Instants are RFC 3339 in UTC, spans milliseconds, `estimated_wait` seconds, costs US dollars. A field that has no value yet is absent, unless it may be null.",
     example: {
       job_id: "test-123",
       status: "completed",

@@ -20,15 +20,15 @@ export class Follower {
     socket.accept();
   }
 
-  static async of(name: string, query = "format=ws"): Promise<Follower> {
+  static async of(name: string, query = "format=sse"): Promise<Follower> {
     const upgrade = new Request(`https://job/?${query}`, { headers: { upgrade: "websocket" } });
     const { status, webSocket } = await job(name).fetch(upgrade);
     if (webSocket === null) throw new Error(`no socket, but HTTP ${status}`);
     return new Follower(webSocket);
   }
 
-  say(message: string | ArrayBuffer): void {
-    this.#socket.send(message);
+  say(text: string): void {
+    this.#socket.send(text);
   }
 
   leave(): void {
@@ -57,7 +57,10 @@ export class Follower {
   }
 }
 
-/** Log lines as a WebSocket shows them. */
+/** Log lines as a subscriber of the `sse` format is sent them. */
 export function asFrames(lines: string[]): string[] {
-  return lines.map((line) => line.replace('{"type":"', '{"type":"job_'));
+  return lines.map((line) => {
+    const { seq } = JSON.parse(line) as { seq: number };
+    return `id: ${seq}\ndata: ${line}\n\n`;
+  });
 }
