@@ -1,4 +1,4 @@
-import type { Job, JobErrorCode, JobResult } from "./job.ts";
+import type { ErrorCode, Job, JobResult } from "./api-types.ts";
 
 /** Over 20 KB a delivery holds the answer's address in the answer's place. */
 type ResultOrAddress =
@@ -45,7 +45,7 @@ export type JobFailed = OfJob<"job.failed"> & {
   /** For people. */
   error: string;
   /** For programs. */
-  error_code: JobErrorCode;
+  error_code: ErrorCode;
   attempts: number;
   failed_at: string;
 };
@@ -67,7 +67,7 @@ export type DeadLetterThreshold = Told<
     threshold: number;
     groups: {
       fingerprint: string;
-      error_code: JobErrorCode;
+      error_code: ErrorCode;
       error: string;
       provider: string;
       count: number;

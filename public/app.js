@@ -1,25 +1,21 @@
 // @ts-check
 
-import { cancelJob, getJob, newKey, Refused, submitJob, urlsOf } from "./api.js";
 import { copy } from "./clipboard.js";
 import { pollCommand, submitCommand, watchCommand } from "./curl.js";
 import { element } from "./dom.js";
-import { follow, isTerminal } from "./follow.js";
 import { JobView } from "./job-view.js";
+import { AfterwordError, createClient } from "./lib/client.js";
 
-/** @import { Accepted } from "./api.js" */
 /** @import { Measured } from "./job-view.js" */
 
 /**
  * The job on the page.
- * @typedef {{ urls: Accepted, view: JobView, unsubscribe: () => void }} Shown
+ * @typedef {{ id: string, view: JobView, left: AbortController }} Shown
  */
 
-/** As EventSource itself waits, by the server's `retry`. */
-const RESUBSCRIBE_MS = 2_000;
 const FEEDBACK_MS = 2_000;
-/** Answers that will not change by asking again. */
-const FINAL_REFUSALS = new Set([401, 403, 404, 410]);
+
+const client = createClient({ baseUrl: "" });
 
 const form = element("form", HTMLFormElement);
 const prompt = element("prompt", HTMLTextAreaElement);
@@ -43,9 +39,9 @@ async function submit() {
   hideAlert();
   const clickedAt = performance.now();
   try {
-    const accepted = await submitJob(request(), newKey());
-    open(accepted, { clickedAt, acceptedMs: performance.now() - clickedAt });
-    location.hash = encodeURIComponent(accepted.job_id);
+    const { job_id } = await client.submit(request());
+    open(job_id, { clickedAt, acceptedMs: performance.now() - clickedAt });
+    location.hash = encodeURIComponent(job_id);
   } catch (error) {
     showAlert(error);
   } finally {
@@ -64,78 +60,46 @@ function setSubmitting(value) {
 }
 
 /**
- * Shows a job and subscribes to it from its first event. The job before goes on without us.
+ * Shows a job and follows it from its first event. The job before goes on without us.
  *
- * @param {Accepted} urls
+ * @param {string} id
  * @param {Measured} measured
  */
-function open(urls, measured) {
+function open(id, measured) {
   close();
-  shown = { urls, view: new JobView(urls.job_id, measured), unsubscribe: () => {} };
-  subscribe(shown, 0);
+  const job = { id, view: new JobView(id, measured), left: new AbortController() };
+  shown = job;
+  void follow(job);
   cancelButton.disabled = false;
   json.textContent = "";
   jsonPanel.hidden = false;
-  showJobCommands(urls.job_id);
-  shown.view.reveal();
+  showJobCommands(id);
+  job.view.reveal();
 }
 
 function close() {
-  shown?.unsubscribe();
+  shown?.left.abort();
   shown = null;
   cancelButton.disabled = true;
 }
 
-/**
- * @param {Shown} job
- * @param {number} after
- */
-function subscribe(job, after) {
-  job.unsubscribe = follow(job.urls.events_url, after, {
-    onConnected: () => job.view.setReconnecting(false),
-    onReconnecting: () => job.view.setReconnecting(true),
-    onLost: (seen) => void resubscribe(job, seen),
-    onEvent: (event) => {
-      job.view.show(event);
-      if (isTerminal(event.type)) void end(job);
-    },
-  });
-}
-
-/**
- * EventSource gives up for good on any answer but 200, so on 204 (the log was read to its end) and just as
- * well on a gateway's 502. The job itself says which it was.
- *
- * @param {Shown} job
- * @param {number} seen
- */
-async function resubscribe(job, seen) {
-  job.view.setReconnecting(true);
-  try {
-    const answer = await showJson(job);
-    if (job !== shown) return;
-    if (isTerminal(answer.status)) {
-      job.view.settle(answer);
-      return stop(job);
-    }
-  } catch (error) {
-    if (job !== shown) return;
-    if (error instanceof Refused && FINAL_REFUSALS.has(error.status)) {
-      showAlert(error);
-      return stop(job);
-    }
-  }
-  const timer = setTimeout(() => subscribe(job, seen), RESUBSCRIBE_MS);
-  job.unsubscribe = () => clearTimeout(timer);
-}
-
 /** @param {Shown} job */
-async function end(job) {
-  stop(job);
+async function follow(job) {
   try {
+    const events = client.stream(job.id, {
+      signal: job.left.signal,
+      onConnection: (isConnected) => job.view.setReconnecting(!isConnected),
+    });
+    for await (const event of events) {
+      if (job !== shown) return;
+      job.view.show(event);
+    }
+    stop(job);
     await showJson(job);
   } catch (error) {
-    if (job === shown) showAlert(error);
+    if (job !== shown) return;
+    stop(job);
+    showAlert(error);
   }
 }
 
@@ -149,15 +113,14 @@ function stop(job) {
 
 /** @param {Shown} job */
 async function showJson(job) {
-  const answer = await getJob(job.urls.poll_url);
+  const answer = await client.get(job.id);
   if (job === shown) json.textContent = JSON.stringify(answer, null, 2);
-  return answer;
 }
 
 async function cancel() {
   if (shown === null) return;
   try {
-    await cancelJob(shown.urls.cancel_url);
+    await client.cancel(shown.id);
   } catch (error) {
     showAlert(error);
   }
@@ -177,14 +140,14 @@ async function refresh() {
 /** A link to a job opens it, submitted here or not, finished or not. */
 async function openFromHash() {
   const id = idInHash();
-  if (id === shown?.urls.job_id) return;
+  if (id === shown?.id) return;
   close();
   hideAlert();
   leaveJob();
   if (id === "") return;
   try {
-    await getJob(urlsOf(id).poll_url);
-    if (id === idInHash() && shown === null) open(urlsOf(id), null);
+    await client.get(id);
+    if (id === idInHash() && shown === null) open(id, null);
   } catch (error) {
     if (id === idInHash()) showAlert(error);
   }
@@ -229,10 +192,10 @@ async function copyCommand(button) {
 
 /** @param {unknown} error */
 function showAlert(error) {
-  const refused = error instanceof Refused;
-  alertBox.textContent = refused ? error.message : "The server cannot be reached.";
+  const refusal = error instanceof AfterwordError && error.status !== null ? error : null;
+  alertBox.textContent = refusal?.message ?? "The server cannot be reached.";
   // The page holds no key: one in a browser's hands would be everybody's.
-  if (refused && error.status === 401) {
+  if (refusal?.status === 401) {
     alertBox.textContent +=
       " This page sends no API key; it is meant for AUTH_MODE=none, as in npm start.";
   }

@@ -2,7 +2,7 @@
 
 import { textElement } from "./dom.js";
 
-/** @import { JobEvent } from "./follow.js" */
+/** @import { JobEvent } from "./lib/client.js" */
 
 /**
  * A run of deltas on its one line.

@@ -1,12 +1,11 @@
 // @ts-check
 
 import { element, textElement } from "./dom.js";
-import { isTerminal } from "./follow.js";
 import { EventList } from "./event-list.js";
+import { isTerminal } from "./lib/client.js";
 import { clockTime, span } from "./time.js";
 
-/** @import { Job } from "./api.js" */
-/** @import { JobEvent } from "./follow.js" */
+/** @import { JobEvent, JobStatus } from "./lib/client.js" */
 
 /**
  * Where this page stood at the click; null for a job it did not submit.
@@ -108,17 +107,6 @@ export class JobView {
   }
 
   /**
-   * For a job whose log could not be followed to its end.
-   *
-   * @param {Job} job
-   */
-  settle(job) {
-    this.#flush();
-    this.#setStatus(job.status, job.error ?? "");
-    if (job.result !== undefined) this.#text.data = job.result.content;
-  }
-
-  /**
    * Many deltas share a frame: a replayed log brings thousands at once.
    *
    * @param {string} delta
@@ -165,7 +153,7 @@ export class JobView {
   }
 
   /**
-   * @param {string} status
+   * @param {JobStatus} status
    * @param {string} why
    * @param {string} at
    */
@@ -186,7 +174,7 @@ export class JobView {
   }
 
   /**
-   * @param {string} status
+   * @param {JobStatus} status
    * @param {string} detail
    */
   #setStatus(status, detail) {

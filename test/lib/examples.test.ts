@@ -67,10 +67,13 @@ it.each(TIMED)("%s refuses what is older than five minutes", async (file) => {
   await expect(verifyBy(file, await sent([SECRET], 302_000))).rejects.toThrow();
 });
 
-it("the code in docs/webhooks.md is that of the examples, whole and all of it", () => {
-  const page = readFileSync("docs/webhooks.md", "utf8");
+it.each([
+  ["docs/webhooks.md", [VERIFIERS, RECEIVERS]],
+  ["docs/client.md", ["examples/client"]],
+])("the code in %s is that of the examples, whole and all of it", (file, folders) => {
+  const page = readFileSync(file, "utf8");
   const shown = Array.from(page.matchAll(/^```js\n(.*?)^```$/gms), ([, code]) => code);
-  const files = [VERIFIERS, RECEIVERS].flatMap(scriptsIn);
+  const files = folders.flatMap(scriptsIn);
   const written = files.map((file) => readFileSync(file, "utf8"));
   expect(new Set(shown)).toEqual(new Set(written));
   expect(shown).toHaveLength(written.length);

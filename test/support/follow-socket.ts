@@ -24,8 +24,13 @@ export class SocketFollower {
   }
 
   /** Resolves once it is open. */
-  static async open(api: string, path: string, headers = {}): Promise<SocketFollower> {
-    const follower = new SocketFollower(connect(api, path, headers));
+  static async open(
+    api: string,
+    path: string,
+    headers = {},
+    protocols: string[] = [],
+  ): Promise<SocketFollower> {
+    const follower = new SocketFollower(connect(api, path, headers, protocols));
     await once(follower.socket, "open");
     return follower;
   }
@@ -36,6 +41,15 @@ export class SocketFollower {
       const event = JSON.parse(frame) as { type: string };
       return { ...event, type: event.type.replace(/^job_/, "") };
     });
+  }
+
+  /** The same, as what it was told of one job. */
+  eventsOf(id: string): Record<string, unknown>[] {
+    return this.events.filter(({ job_id, seq }) => job_id === id && seq !== undefined);
+  }
+
+  say(message: object): void {
+    this.socket.send(JSON.stringify(message));
   }
 
   /** The first frame that the predicate takes, now or later. */
@@ -49,8 +63,12 @@ export class SocketFollower {
 }
 
 /** The status with which an upgrade was refused. */
-export async function refusedUpgrade(api: string, path: string): Promise<number | undefined> {
-  const socket = connect(api, path);
+export async function refusedUpgrade(
+  api: string,
+  path: string,
+  protocols: string[] = [],
+): Promise<number | undefined> {
+  const socket = connect(api, path, {}, protocols);
   const [, answer] = (await once(socket, "unexpected-response")) as [
     unknown,
     { statusCode?: number },
@@ -60,8 +78,8 @@ export async function refusedUpgrade(api: string, path: string): Promise<number 
   return answer.statusCode;
 }
 
-function connect(api: string, path: string, headers = {}): WebSocket {
+function connect(api: string, path: string, headers: object, protocols: string[]): WebSocket {
   const closeTimeout = CLOSE_TIMEOUT_MS;
-  const options: ClientOptions & { closeTimeout: number } = { headers, closeTimeout };
-  return new WebSocket(`${api.replace(/^http/, "ws")}${path}`, options);
+  const options = { headers, closeTimeout } as ClientOptions & { closeTimeout: number };
+  return new WebSocket(`${api.replace(/^http/, "ws")}${path}`, protocols, options);
 }

@@ -110,3 +110,12 @@ function* examplesIn(node: Json, place: string[]): Generator<{ place: string[]; 
     if (name !== "example") yield* examplesIn(inner, [...place, name]);
   }
 }
+
+/** The routes of the app itself. Imported by a name TypeScript does not follow: its globals are the Worker's, ours Node's. */
+export async function servedRoutes(): Promise<{ method: string; path: string }[]> {
+  const app: string = "../../src/http/app.ts";
+  const { createApp } = (await import(app)) as {
+    createApp: () => { routes: { method: string; path: string }[] };
+  };
+  return createApp().routes.filter(({ method }) => method !== "ALL");
+}

@@ -1,0 +1,518 @@
+// Made by scripts/api-types.ts from src/schema/: `npm run types`.
+
+/** exactly one of prompt and messages is required */
+export type CreateJob = {
+  prompt?: string;
+  messages?: ChatMessage[];
+  /** A configured model, or `<provider>/<model>`. Default `gpt-4o`. */
+  model?: string;
+  params?: ModelParams;
+  /** Tried in order when the model before is out of attempts or unavailable. */
+  fallback_models?: string[];
+  /** Where the job's events are delivered: https, port 443 or 8443, a public host name. Null: nowhere. */
+  webhook_url?: string | null;
+  /** Sent with each delivery. Write-only: the values are never shown again. */
+  callback_headers?: Record<string, string> | null;
+  /** Sent besides the terminal events, which always are: `job.started`, `job.progress`. */
+  webhook_events?: JobWebhookEvent[];
+  /** 1 is soonest. May not be better than the tier's own. */
+  priority?: number;
+  profile?: "default" | "interactive" | "long_running";
+  /** Calls each model may get. Default 3; profile `long_running` 2. */
+  max_attempts?: number;
+  /** One attempt's limit. Default 90 000; profile `long_running` 600 000. */
+  timeout_ms?: number;
+  delay_seconds?: number;
+  /** Fails with `expired` if not started this long after it is due. Default 86 400. */
+  ttl_seconds?: number;
+  /** Without an Idempotency-Key: within this window the same user, model, input and params are the same job. Default 0: off. */
+  dedupe_window_seconds?: number;
+  user?: string;
+  metadata?: Record<string, string>;
+  /** How long the job is kept after its end. Default 86 400; failed 604 800. */
+  retention_seconds?: number;
+};
+
+export type JobAccepted = {
+  job_id: string;
+  poll_url: string;
+  websocket_url: string;
+  events_url: string;
+  cancel_url: string;
+  /** Lets a browser follow this job, for minutes. `events_url` holds it already. */
+  subscribe_token: string;
+  priority: "enterprise" | "pro" | "free" | "default";
+  priority_level: number;
+  /** Seconds. */
+  estimated_wait: number;
+  submitted_at: string;
+  status: "queued";
+};
+
+export type JobReplayed = {
+  job_id: string;
+  poll_url: string;
+  websocket_url: string;
+  events_url: string;
+  cancel_url: string;
+  /** Lets a browser follow this job, for minutes. `events_url` holds it already. */
+  subscribe_token: string;
+  priority: "enterprise" | "pro" | "free" | "default";
+  priority_level: number;
+  /** Seconds. */
+  estimated_wait: number;
+  submitted_at: string;
+  status: "already_submitted";
+  message: string;
+};
+
+/** As its owner sees it. Instants are RFC 3339 in UTC, spans milliseconds, `estimated_wait` seconds, costs US dollars. A field that has no value yet is absent, unless it may be null. */
+export type Job = {
+  job_id: string;
+  status: JobStatus;
+  submitted_at: string;
+  model: string;
+  provider: string;
+  priority: "enterprise" | "pro" | "free" | "default";
+  priority_level: number;
+  progress: number;
+  step: string | null;
+  attempts_made: number;
+  last_seq: number;
+  user: string | null;
+  metadata: Record<string, string>;
+  batch_id: string | null;
+  replay_of: string | null;
+  /** The calls that gave the answer. */
+  cost_usd: number | null;
+  /** Calls whose answer was lost. */
+  wasted_cost_usd: number;
+  run_at?: string;
+  retry_at?: string;
+  queue_position?: number;
+  estimated_wait?: number;
+  started_at?: string;
+  partial_output?: string;
+  result?: JobResult;
+  completed_at?: string;
+  processing_time_ms?: number;
+  timings?: {
+    queue_ms: number;
+    ttft_ms: number | null;
+    provider_ms: number | null;
+  };
+  error?: string;
+  error_code?: ErrorCode;
+  failed_at?: string;
+  /** Its dead letter. */
+  dlq_id?: string;
+  cancelled_at?: string;
+  reason?: string;
+  /** Of a cancelled job: all its calls, as far as known. */
+  usage?: Usage;
+  retained_until?: string;
+};
+
+export type JobListQuery = {
+  status?: JobStatus;
+  /** The model asked for, as it was named at submission. */
+  model?: string;
+  /** Only jobs submitted later than this instant. */
+  created_after?: string;
+  limit?: number;
+  /** `next_cursor` of the page before, with the same filters. */
+  cursor?: string;
+};
+
+export type JobList = {
+  jobs: ListedJob[];
+  /** Whether to ask for another page. With `status` queued or active a page may hold fewer jobs than `limit`, even none, and there may still be more. */
+  has_more: boolean;
+  next_cursor: string | null;
+};
+
+/** One fact of a job's log. `seq` counts from 1 without gaps and is the same for every reader. */
+export type JobEvent =
+  | {
+      type: "queued";
+      job_id: string;
+      seq: number;
+      at: string;
+      priority: "enterprise" | "pro" | "free" | "default";
+      run_at?: string;
+    }
+  | {
+      type: "started";
+      job_id: string;
+      seq: number;
+      at: string;
+      attempt: number;
+      model: string;
+      provider: string;
+    }
+  | {
+      type: "progress";
+      job_id: string;
+      seq: number;
+      at: string;
+      progress: number;
+      step: string;
+    }
+  | {
+      type: "delta";
+      job_id: string;
+      seq: number;
+      at: string;
+      delta: string;
+      attempt: number;
+    }
+  | {
+      type: "attempt_failed";
+      job_id: string;
+      seq: number;
+      at: string;
+      attempt: number;
+      error: string;
+      error_code: ErrorCode;
+      retry_at: string | null;
+    }
+  | {
+      type: "completed";
+      job_id: string;
+      seq: number;
+      at: string;
+      result: JobResult;
+      completed_at: string;
+    }
+  | {
+      type: "failed";
+      job_id: string;
+      seq: number;
+      at: string;
+      error: string;
+      error_code: ErrorCode;
+      attempts: number;
+    }
+  | {
+      type: "cancelled";
+      job_id: string;
+      seq: number;
+      at: string;
+      reason: string;
+    };
+
+export type Connected = {
+  type: "connected";
+  job_id: string;
+  status: JobStatus;
+  last_seq: number;
+};
+
+export type EventPage = {
+  job_id: string;
+  status: JobStatus;
+  last_seq: number;
+  has_more: boolean;
+  events: JobEvent[];
+};
+
+export type Attempt = {
+  attempt: number;
+  model: string;
+  provider: string;
+  status: "active" | "completed" | "failed" | "cancelled";
+  started_at: string;
+  ended_at: string | null;
+  usage: Usage | null;
+  cost_usd: number | null;
+  error?: string;
+  error_code?: ErrorCode;
+  timings: {
+    ttft_ms: number | null;
+    provider_ms: number | null;
+  };
+};
+
+export type Delivery = {
+  /** Also the `webhook-id` of every attempt. */
+  delivery_id: string;
+  event: JobWebhookEvent;
+  status: DeliveryStatus;
+  created_at: string;
+  next_attempt_at: string | null;
+  /** The latest 15. */
+  attempts: {
+    at: string;
+    outcome: "delivered" | "failed" | "gone";
+    /** Null where there was no answer. */
+    status: number | null;
+    latency_ms: number;
+    error: string | null;
+    /** Its first kilobyte. */
+    answer: string;
+  }[];
+};
+
+export type Subscription = {
+  subscribe_token: string;
+  /** With the token, as an EventSource wants it. */
+  events_url: string;
+  expires_at: string;
+};
+
+export type Problem = {
+  /** A URI that names the kind of problem. */
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code:
+    | "invalid-request"
+    | "unauthorized"
+    | "forbidden"
+    | "job-not-found"
+    | "dead-letter-not-found"
+    | "delivery-not-found"
+    | "operation-not-found"
+    | "not-found"
+    | "job-not-retryable"
+    | "dead-letter-refused"
+    | "job-gone"
+    | "payload-too-large"
+    | "unsupported-media-type"
+    | "idempotency-key-reused"
+    | "webhook-url-rejected"
+    | "upgrade-required"
+    | "too-many-requests"
+    | "internal-error"
+    | "unavailable";
+  request_id: string;
+  errors?: {
+    pointer: string;
+    detail: string;
+  }[];
+  error: string;
+};
+
+export type ChatMessage =
+  | {
+      role: "system";
+      content:
+        | string
+        | {
+            type: "text";
+            text: string;
+          }[];
+      name?: string;
+    }
+  | {
+      role: "developer";
+      content:
+        | string
+        | {
+            type: "text";
+            text: string;
+          }[];
+      name?: string;
+    }
+  | {
+      role: "user";
+      content:
+        | string
+        | (
+            | {
+                type: "text";
+                text: string;
+              }
+            | {
+                type: "image_url";
+                image_url: {
+                  url: string;
+                  detail?: "auto" | "low" | "high";
+                };
+              }
+            | {
+                type: "input_audio";
+                input_audio: {
+                  data: string;
+                  format: "wav" | "mp3";
+                };
+              }
+            | {
+                type: "file";
+                file: {
+                  file_id?: string;
+                  file_data?: string;
+                  filename?: string;
+                };
+              }
+          )[];
+      name?: string;
+    }
+  | {
+      role: "assistant";
+      content?:
+        | string
+        | {
+            type: "text";
+            text: string;
+          }[]
+        | null;
+      name?: string;
+      tool_calls?: ToolCall[];
+      refusal?: string | null;
+    }
+  | {
+      role: "tool";
+      content:
+        | string
+        | {
+            type: "text";
+            text: string;
+          }[];
+      tool_call_id: string;
+    };
+
+export type ModelParams = {
+  /** Default 4096. */
+  max_tokens?: number;
+  temperature?: number;
+  top_p?: number;
+  stop?: string | string[];
+  seed?: number;
+  response_format?:
+    | {
+        type: "text";
+      }
+    | {
+        type: "json_object";
+      }
+    | {
+        type: "json_schema";
+        json_schema: {
+          name: string;
+          description?: string;
+          schema?: Record<string, unknown>;
+          strict?: boolean;
+        };
+      };
+  tools?: {
+    type: "function";
+    function: {
+      name: string;
+      description?: string;
+      parameters?: Record<string, unknown>;
+      strict?: boolean;
+    };
+  }[];
+  tool_choice?:
+    | "none"
+    | "auto"
+    | "required"
+    | {
+        type: "function";
+        function: {
+          name: string;
+        };
+      };
+};
+
+/** The last three are terminal: exactly one, last. */
+export type JobWebhookEvent =
+  | "job.started"
+  | "job.progress"
+  | "job.completed"
+  | "job.failed"
+  | "job.cancelled";
+
+/** The last three are terminal: a job never leaves them. */
+export type JobStatus = "queued" | "active" | "completed" | "failed" | "cancelled";
+
+/** A model's answer. */
+export type JobResult = {
+  content: string;
+  /** As the provider names it. */
+  model: string;
+  finish_reason: string;
+  tool_calls: ToolCall[];
+  usage: Usage | null;
+};
+
+/** Why a job failed, for programs. */
+export type ErrorCode =
+  | "provider_rejected"
+  | "provider_unavailable"
+  | "rate_limited"
+  | "timeout"
+  | "content_filter"
+  | "empty_response"
+  | "budget"
+  | "expired"
+  | "stalled"
+  | "internal";
+
+export type Usage = {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** True where the provider reported none and it was estimated. */
+  estimated?: boolean;
+};
+
+/** A job without its text, which reading the job gives. */
+export type ListedJob = {
+  job_id: string;
+  status: JobStatus;
+  submitted_at: string;
+  model: string;
+  provider: string;
+  priority: "enterprise" | "pro" | "free" | "default";
+  priority_level: number;
+  progress: number;
+  step: string | null;
+  attempts_made: number;
+  last_seq: number;
+  user: string | null;
+  metadata: Record<string, string>;
+  batch_id: string | null;
+  replay_of: string | null;
+  /** The calls that gave the answer. */
+  cost_usd: number | null;
+  /** Calls whose answer was lost. */
+  wasted_cost_usd: number;
+  run_at?: string;
+  retry_at?: string;
+  queue_position?: number;
+  estimated_wait?: number;
+  started_at?: string;
+  completed_at?: string;
+  processing_time_ms?: number;
+  timings?: {
+    queue_ms: number;
+    ttft_ms: number | null;
+    provider_ms: number | null;
+  };
+  error?: string;
+  error_code?: ErrorCode;
+  failed_at?: string;
+  /** Its dead letter. */
+  dlq_id?: string;
+  cancelled_at?: string;
+  reason?: string;
+  /** Of a cancelled job: all its calls, as far as known. */
+  usage?: Usage;
+  retained_until?: string;
+};
+
+/** `failed`: all attempts were used up. `gone`: the receiver answered 410. `superseded`: a notice that a later event has overtaken. */
+export type DeliveryStatus = "pending" | "delivered" | "failed" | "gone" | "superseded";
+
+export type ToolCall = {
+  id: string;
+  type: "function";
+  function: {
+    name: string;
+    /** JSON as the model wrote it; may be invalid. */
+    arguments: string;
+  };
+};
