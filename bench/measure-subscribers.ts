@@ -3,7 +3,7 @@ import { percentile, scaled, table, type Samples } from "./figures.ts";
 import { promptFor } from "./prompt.ts";
 
 const STREAM = { tokens: scaled(200, 20), every: 20, first: 1_000 };
-const LEVELS = [1, scaled(100, 5), scaled(200, 10)];
+const LEVELS = [1, scaled(100, 5), scaled(1_000, 10)];
 
 /** One round: a job for each number of readers, all of whom see it from its first token to its end. */
 export async function measureSubscribers(url: string, samples: Samples): Promise<void> {

@@ -29,7 +29,9 @@ const ROUTES: [string, string, string][] = [
   ["DELETE", "/api/jobs/{id}", "/api/jobs/known"],
   ["GET", "/api/jobs/{id}/attempts", "/api/jobs/known/attempts"],
   ["GET", "/api/jobs/{id}/events", "/api/jobs/known/events"],
+  ["POST", "/api/jobs/{id}/tokens", "/api/jobs/known/tokens"],
   ["GET", "/ws/jobs/{id}", "/ws/jobs/known"],
+  ["GET", "/ws", "/ws"],
   ["GET", "/api/admin/stats", "/api/admin/stats"],
   ["POST", "/api/webhook-secret/rotate", "/api/webhook-secret/rotate"],
   ["POST", "/api/webhook-test", "/api/webhook-test"],
@@ -72,6 +74,7 @@ describe("without its key", () => {
   it("a socket is refused before it opens", async () => {
     expect(await refusedUpgrade(journey.api.url, "/ws/jobs/known")).toBe(401);
     expect(await refusedUpgrade(journey.api.url, "/ws/jobs/unknown")).toBe(401);
+    expect(await refusedUpgrade(journey.api.url, "/ws")).toBe(401);
   });
 
   it("a body is not even read", async () => {

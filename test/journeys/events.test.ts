@@ -217,7 +217,7 @@ describe("a reader that does not read", () => {
     expect(events.at(-1)?.type).toBe("completed");
   });
 
-  it("F35: slows nobody; it is cut or catches up, and resumes by its cursor", async () => {
+  it("F35: slows nobody, at a byte a second; it is cut or catches up, and resumes by its cursor", async () => {
     const prompt = freshPrompt("[huge=6000000]");
     const { job_id, events_url } = await journey.api.submit({ prompt, delay_seconds: 1 });
     const { hostname, port } = new URL(journey.api.url);
@@ -226,7 +226,13 @@ describe("a reader that does not read", () => {
     const [first] = (await once(socket, "data")) as [Buffer];
     socket.pause();
     const chunks = [first];
+    // One byte a second, while the job goes its way.
+    const sipping = setInterval(() => {
+      const byte = socket.read(1) as Buffer | null;
+      if (byte !== null) chunks.push(byte);
+    }, 1_000);
     const job = await journey.api.ended(job_id, 15_000);
+    clearInterval(sipping);
     expect(job.status).toBe("completed");
     expect(job.processing_time_ms).toBeLessThan(10_000);
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { objectName } from "../../src/ids.ts";
-import type { JobEvent } from "../../src/schema/event.ts";
 import { expectWholeLog } from "../support/api.ts";
 import { SocketFollower } from "../support/follow-socket.ts";
 import { answerOf, freshPrompt, startJourney, type Journey } from "../support/journey.ts";
@@ -41,25 +40,22 @@ describe("a job whose object is evicted in mid-stream", () => {
     expect(result?.content).toBe(answerOf(calls[0] ?? { id: 0 }, 80));
   });
 
-  it("F12: goes on, and readers whose sockets are lost with it resume by their cursors", async () => {
+  it("F12: goes on, and its readers notice nothing where the Workers' sockets are lost with it", async () => {
     const prompt = freshPrompt("[tokens=80 every=25]");
     const { job_id } = await journey.api.submit({ prompt });
     const socket = await SocketFollower.open(journey.api.url, `/ws/jobs/${job_id}`);
-    const cut = journey.api.log(job_id);
+    const stream = journey.api.log(job_id);
     await socket.frame((frame) => frame.includes("job_delta"));
-    await evict(job_id, "close");
-    expect(await socket.closed).not.toBe(1000);
-    const before: JobEvent[] = await cut;
-    const after = await journey.api.log(job_id, before.length);
-    const socketAfter = await SocketFollower.open(
-      journey.api.url,
-      `/ws/jobs/${job_id}?after=${socket.frames.length}`,
-    );
-    expect(await socketAfter.closed).toBe(1000);
+    for (let cuts = 0; cuts < 3; cuts++) {
+      await evict(job_id, "close");
+      const seen = socket.frames.length;
+      await expect.poll(() => socket.frames.length).toBeGreaterThan(seen);
+    }
+    expect(await socket.closed).toBe(1000);
     const log = await journey.api.log(job_id);
     expectWholeLog(log);
-    expect([...before, ...after]).toEqual(log);
-    expect([...socket.events, ...socketAfter.events]).toEqual(log);
+    expect(await stream).toEqual(log);
+    expect(socket.events).toEqual(log);
     expect(journey.provider.callsFor(prompt)).toHaveLength(1);
   });
 

@@ -98,6 +98,27 @@ describe("real answers", () => {
     await follow(404, "undocumented");
   });
 
+  it("to those who wait fit the document", async () => {
+    const asked = await journey.api.fetch("/api/jobs/documented");
+    const headers = { "if-none-match": asked.headers.get("etag") ?? "" };
+    const job = { url: "/api/jobs/documented?wait=5", headers };
+    await ask("GET", "/api/jobs/{id}", 304, job);
+    await read(400, "documented", "?wait=61");
+    await submit(200, { prompt: freshPrompt() }, { prefer: "wait=20" });
+    const json = { headers: { accept: "application/json" } };
+    const events = "/api/jobs/documented/events";
+    for (const query of ["", "?after=3", "?after=999&wait=1"]) {
+      await ask("GET", "/api/jobs/{id}/events", 200, { url: `${events}${query}`, ...json });
+    }
+    await ask("GET", "/api/jobs/{id}/events", 400, { url: `${events}?wait=soon`, ...json });
+  });
+
+  it("to those who ask for a token fit the document", async () => {
+    const path = "/api/jobs/{id}/tokens";
+    await ask("POST", path, 201, { url: "/api/jobs/documented/tokens" });
+    await ask("POST", path, 404, { url: "/api/jobs/undocumented/tokens" });
+  });
+
   it("about all jobs fit the document", async () => {
     await list(200, "");
     await list(200, "?status=failed&model=gpt-4o&created_after=2026-11-01T12:00:00Z&limit=1");
@@ -114,6 +135,7 @@ describe("real answers", () => {
     await read(410, "gone");
     await cancel(410, "gone");
     await follow(410, "gone");
+    await ask("POST", "/api/jobs/{id}/tokens", 410, { url: "/api/jobs/gone/tokens" });
     await submit(410, job, { "idempotency-key": "gone" });
     judged.add(
       nameOf("GET", "/ws/jobs/{id}", (await refusedUpgrade(journey.api.url, "/ws/jobs/gone")) ?? 0),
@@ -215,6 +237,7 @@ describe("real answers", () => {
     await ask("GET", "/api/admin/stats", 200, { url: "/api/admin/stats?window_seconds=86400" });
     await ask("GET", "/api/admin/stats", 400, { url: "/api/admin/stats?window_seconds=1" });
     await ask("GET", "/ws/jobs/{id}", 426, { url: "/ws/jobs/documented" });
+    await ask("GET", "/ws", 426, { url: "/ws" });
     judged.add(
       nameOf("GET", "/ws/jobs/{id}", (await refusedUpgrade(journey.api.url, "/ws/jobs/none")) ?? 0),
     );
