@@ -2,7 +2,8 @@ import { Client, micros, stampsIn } from "./client.ts";
 import { percentile, scaled, table, type Samples } from "./figures.ts";
 import { promptFor } from "./prompt.ts";
 
-const STREAM = { tokens: scaled(200, 20), every: 20, first: 1_000 };
+/** The first token waits until a thousand readers have attached. */
+const STREAM = { tokens: scaled(200, 20), every: 20, first: 20_000 };
 const LEVELS = [1, scaled(100, 5), scaled(1_000, 10)];
 
 /** One round: a job for each number of readers, all of whom see it from its first token to its end. */
