@@ -1,5 +1,4 @@
-import { encodeBase64Url } from "hono/utils/encode";
-
+import { base64Url } from "./base64-url.ts";
 import type { Route } from "./domain/job.ts";
 import type { KeptRequest } from "./schema/job.ts";
 
@@ -92,11 +91,6 @@ async function digest(text: string): Promise<string> {
 
 function sha256(text: string): Promise<ArrayBuffer> {
   return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-}
-
-/** Without padding: an id holds no `=`. */
-function base64Url(bytes: ArrayBuffer): string {
-  return encodeBase64Url(bytes).replace(/=+$/, "");
 }
 
 function sorted(value: unknown): unknown {

@@ -1,6 +1,7 @@
-import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
+import { decodeBase64Url } from "hono/utils/encode";
 import { z } from "zod";
 
+import { base64Url } from "./base64-url.ts";
 import type { Config } from "./config.ts";
 import { keyringOf, rootNamed } from "./keyring.ts";
 
@@ -21,7 +22,7 @@ export async function issueToken(config: Config, grant: SubscribeGrant): Promise
   const head = `${current.id}.${base64Url(new TextEncoder().encode(words))}`;
   const key = await current.key("sign", PURPOSE);
   const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(head));
-  return `${head}.${base64Url(new Uint8Array(signature))}`;
+  return `${head}.${base64Url(signature)}`;
 }
 
 /** What a token grants at this time; null if nothing: expired, altered, or never ours. Never throws. */
@@ -49,9 +50,4 @@ export async function readToken(
 
 function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(decodeBase64Url(text));
-}
-
-/** Without padding. */
-function base64Url(bytes: Uint8Array): string {
-  return encodeBase64Url(new Uint8Array(bytes).buffer).replace(/=+$/, "");
 }

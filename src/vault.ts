@@ -1,5 +1,6 @@
-import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
+import { decodeBase64Url } from "hono/utils/encode";
 
+import { base64Url } from "./base64-url.ts";
 import type { Config } from "./config.ts";
 import { keyringOf, rootNamed } from "./keyring.ts";
 
@@ -57,9 +58,4 @@ export async function isCurrent(config: Config, sealed: string): Promise<boolean
 function cipher(iv: Uint8Array, { purpose, owner }: Seal) {
   const additionalData = new TextEncoder().encode(`v1\0${purpose}\0${owner}`);
   return { name: "AES-GCM", iv, additionalData };
-}
-
-/** Without padding. */
-function base64Url(bytes: Uint8Array): string {
-  return encodeBase64Url(new Uint8Array(bytes).buffer).replace(/=+$/, "");
 }

@@ -1,6 +1,7 @@
 import type { Found, JobRpc } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { JobView } from "../schema/job.ts";
+import { jobSocket } from "./job-socket.ts";
 
 /** What a reader waits for: any event, or any but text, for which nothing is sent out sooner. */
 export type Awaited = "event" | "change";
@@ -18,13 +19,10 @@ type Wait = { job: () => Promise<JobRpc>; after: number; awaits: Awaited; until:
 export async function somethingNew(wait: Wait, gone: AbortSignal): Promise<void> {
   const { job, after, awaits, until } = wait;
   if (gone.aborted) return;
-  const format = awaits === "event" ? "sse" : "poll";
-  const url = `https://job/?format=${format}&after=${after}`;
   try {
-    const upgrade = new Request(url, { headers: { upgrade: "websocket" } });
-    const { webSocket } = await (await job()).fetch(upgrade);
+    const socket = await jobSocket(await job(), awaits === "event" ? "sse" : "poll", after);
     const forMs = until - Date.now();
-    if (webSocket !== null) return await firstWord(webSocket, forMs, gone);
+    if (socket !== null) return await firstWord(socket, forMs, gone);
     // It takes no more sockets: whoever waits looks for itself, but not without a break.
     await pause(Math.min(forMs, LOOK_AGAIN_MS), gone);
   } catch {
@@ -60,14 +58,13 @@ export async function endInTime(
   until: number,
   gone: AbortSignal,
 ): Promise<JobView | null> {
-  for (let after = 0; ;) {
+  for (;;) {
     const now = await readSoon(job);
     if (now !== null && now.type !== "found") return null;
     if (now !== null && !isOpen(now.value)) return now.value;
     if (Date.now() >= until || gone.aborted) return null;
-    after = now?.value.last_seq ?? after;
     if (now === null) await pause(LOOK_AGAIN_MS, gone);
-    else await somethingNew({ job, after, awaits: "change", until }, gone);
+    else await somethingNew({ job, after: now.value.last_seq, awaits: "change", until }, gone);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Frame, JobRpc, LogPage } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
+import { jobSocket } from "./job-socket.ts";
 
 /** One reader's way through a job's log. */
 export type Reading = {
@@ -82,11 +83,9 @@ async function* live(
   after: number,
   gone: AbortSignal,
 ): AsyncGenerator<Frame[]> {
-  const url = `https://job/?format=sse&after=${after}`;
-  const upgrade = new Request(url, { headers: { upgrade: "websocket" } });
-  const webSocket = await opened(job, upgrade);
-  if (webSocket === null) return;
-  const inbox = new Inbox(webSocket, after, maxBacklog);
+  const socket = await opened(job, after);
+  if (socket === null) return;
+  const inbox = new Inbox(socket, after, maxBacklog);
   const leave = () => inbox.close();
   gone.addEventListener("abort", leave);
   // It may have gone while the socket was opened.
@@ -102,9 +101,9 @@ async function* live(
 }
 
 /** Null where the object takes no socket now: the next page tells why. */
-async function opened(job: Reading["job"], upgrade: Request): Promise<WebSocket | null> {
+async function opened(job: Reading["job"], after: number): Promise<WebSocket | null> {
   try {
-    return (await (await job()).fetch(upgrade)).webSocket;
+    return await jobSocket(await job(), "sse", after);
   } catch {
     return null;
   }
