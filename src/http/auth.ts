@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 
 import type { Config } from "../config.ts";
+import { NO_LIMITS } from "../domain/tenant.ts";
 import type { App, Principal, Scope } from "./context.ts";
 import { readToken } from "../subscribe-token.ts";
 import { ApiError } from "./errors.ts";
@@ -27,7 +28,8 @@ export const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
   const grant = await readToken(c.get("config"), token, Date.now());
   if (grant === null) throw unauthorized("The subscribe token is not valid, or no longer");
   const { tenant, jobId, expiresAt: until } = grant;
-  c.set("principal", { tenant, tier: "default", scopes: ["jobs:read"], only: { jobId, until } });
+  const reader = { tenant, tier: "default", limits: NO_LIMITS, scopes: ["jobs:read"] } as const;
+  c.set("principal", { ...reader, only: { jobId, until } });
   return next();
 });
 
@@ -60,11 +62,12 @@ export function requireScope(scope: Scope) {
 }
 
 async function principalOf(header: string | undefined, config: Config): Promise<Principal | null> {
-  if (config.AUTH_MODE === "none") return { tenant: "dev", tier: "default", scopes: EVERY_SCOPE };
+  const operator = { tier: "default", limits: NO_LIMITS, scopes: EVERY_SCOPE } as const;
+  if (config.AUTH_MODE === "none") return { tenant: "dev", ...operator };
   const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(header ?? "")?.[1];
   if (key === undefined || config.ADMIN_API_KEY === undefined) return null;
   const same = await equal(key, config.ADMIN_API_KEY);
-  return same ? { tenant: "admin", tier: "default", scopes: EVERY_SCOPE } : null;
+  return same ? { tenant: "admin", ...operator } : null;
 }
 
 /** In constant time. Digests, because timingSafeEqual needs equal lengths and a length is a hint too. */

@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import type { TenantLimits } from "../domain/tenant.ts";
 import type { Tier } from "../schema/job.ts";
 
 export type Scope = "jobs:read" | "jobs:write" | "webhooks" | "admin";
@@ -7,6 +8,7 @@ export type Scope = "jobs:read" | "jobs:write" | "webhooks" | "admin";
 export type Principal = {
   tenant: string;
   tier: Tier;
+  limits: TenantLimits;
   scopes: readonly Scope[];
   /** By a subscribe token: this job and no other, until then (epoch milliseconds). */
   only?: { jobId: string; until: number };

@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { JobEnded, JobStarted } from "../../src/domain/stats.ts";
+import { NO_LIMITS } from "../../src/domain/tenant.ts";
 import { requireScope } from "../../src/http/auth.ts";
 import type { App, Scope } from "../../src/http/context.ts";
 import { onError } from "../../src/http/errors.ts";
@@ -175,7 +176,7 @@ function asked(...scopes: Scope[]) {
   app.onError(onError);
   app.use(async (c, next) => {
     c.set("requestId", "req_1");
-    c.set("principal", { tenant: "acme", tier: "default", scopes });
+    c.set("principal", { tenant: "acme", tier: "default", limits: NO_LIMITS, scopes });
     await next();
   });
   app.get("/", requireScope("admin"), (c) => c.text("come in"));

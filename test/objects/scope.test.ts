@@ -1,6 +1,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { describe, expect, it } from "vitest";
 
+import { NO_LIMITS } from "../../src/domain/tenant.ts";
 import { requireScope } from "../../src/http/auth.ts";
 import type { App, Scope } from "../../src/http/context.ts";
 import { onError } from "../../src/http/errors.ts";
@@ -10,7 +11,7 @@ function ask(scopes: Scope[], needed: Scope = "admin"): Promise<Response> {
   const app = new OpenAPIHono<App>();
   app.onError(onError);
   app.use(async (c, next) => {
-    c.set("principal", { tenant: "acme", tier: "pro", scopes });
+    c.set("principal", { tenant: "acme", tier: "pro", limits: NO_LIMITS, scopes });
     await next();
   });
   app.get("/route", requireScope(needed), (c) => c.text("in"));
