@@ -54,15 +54,22 @@ export async function callDirectly(
   });
 }
 
-/** Hands on the data of each frame of an event stream, and when it came; resolves at the stream's end. */
-function eachFrame(response: IncomingMessage, onData: (data: string, at: number) => void) {
+/**
+ * Hands on the data of each frame of an event stream, and when it came; resolves at the stream's end, or once it was
+ * destroyed without an error.
+ */
+export function eachFrame(response: IncomingMessage, onData: (data: string, at: number) => void) {
   return new Promise<void>((resolve, reject) => {
-    let rest = "";
+    let rest: string[] = [];
     response.setEncoding("utf8");
     response.on("data", (chunk: string) => {
       const at = micros();
-      const frames = `${rest}${chunk}`.split("\n\n");
-      rest = frames.pop() ?? "";
+      // A frame of megabytes comes in many chunks: what was searched for its end is not searched again.
+      const mayEnd = `${rest.at(-1)?.at(-1) ?? ""}${chunk}`.includes("\n\n");
+      rest.push(chunk);
+      if (!mayEnd) return;
+      const frames = rest.join("").split("\n\n");
+      rest = [frames.pop() ?? ""];
       try {
         for (const frame of frames) {
           const data = /^data: (.*)$/m.exec(frame)?.[1];
@@ -72,6 +79,7 @@ function eachFrame(response: IncomingMessage, onData: (data: string, at: number)
         response.destroy(error as Error);
       }
     });
-    response.on("end", resolve).on("error", reject);
+    // A connection that is lost is an error before it is closed.
+    response.on("end", resolve).on("error", reject).on("close", resolve);
   });
 }
