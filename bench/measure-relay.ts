@@ -7,6 +7,12 @@ const STREAM = { tokens: scaled(200, 20), every: 20 };
 const PROMPT_REPLY = { tokens: 5, first: 50 };
 const CALLS = scaled(20, 3);
 
+/** Names of figures that the direct call has none of: they compare with it. */
+const COMPARED = / (ratio|added)$/;
+
+/** Shown beside the direct call's of the same round. */
+const RATIOS = ["delay p50", "delay p99", "ttft p50", "ttft p99"] as const;
+
 /** Follows one answer; `onText` is given its text as it comes. */
 type Read = (prompt: string, onText: (text: string, at: number) => void) => Promise<void>;
 
@@ -26,9 +32,11 @@ export async function measureRelay(name: string, url: string, samples: Samples):
   };
   await measure(name, read, samples);
   // In every round the direct calls come first.
-  const added =
-    (samples.of(`${name} ttft p50`).at(-1) ?? 0) - (samples.of("direct ttft p50").at(-1) ?? 0);
-  samples.add(`${name} ttft added`, added);
+  const last = (who: string, figure: string) => samples.of(`${who} ${figure}`).at(-1) ?? NaN;
+  samples.add(`${name} ttft added`, last(name, "ttft p50") - last("direct", "ttft p50"));
+  for (const figure of RATIOS) {
+    samples.add(`${name} ${figure} ratio`, last(name, figure) / last("direct", figure));
+  }
 }
 
 async function measure(name: string, read: Read, samples: Samples): Promise<void> {
@@ -53,16 +61,39 @@ async function firstTokenMs(read: Read): Promise<number> {
   return (firstAt - askedAt) / 1_000;
 }
 
-export function relayTable(names: string[], samples: Samples): string {
-  return table(
-    ["Reader", "delay p50 ms", "delay p99 ms", "first token p50 ms", "p99 ms", "added p50 ms"],
-    ["direct", ...names].map((name) => [
-      name === "direct" ? "of the provider itself" : name,
-      samples.show(`${name} delay p50`),
-      samples.show(`${name} delay p99`),
-      samples.show(`${name} ttft p50`),
-      samples.show(`${name} ttft p99`),
-      name === "direct" ? "–" : samples.show(`${name} ttft added`),
-    ]),
-  );
+export function relayTables(names: string[], samples: Samples): string[] {
+  return [
+    table(
+      ["Reader", "delay p50 ms", "÷ direct", "delay p99 ms", "÷ direct"],
+      rows(names, samples, ["delay p50", "delay p50 ratio", "delay p99", "delay p99 ratio"]),
+    ),
+    table(
+      [
+        "Reader",
+        "first token p50 ms",
+        "added p50 ms",
+        "÷ direct",
+        "first token p99 ms",
+        "÷ direct",
+      ],
+      rows(names, samples, [
+        "ttft p50",
+        "ttft added",
+        "ttft p50 ratio",
+        "ttft p99",
+        "ttft p99 ratio",
+      ]),
+    ),
+  ];
+}
+
+function rows(names: string[], samples: Samples, figures: string[]): string[][] {
+  return [
+    ["of the provider itself"].concat(
+      figures.map((figure) => (COMPARED.test(figure) ? "–" : samples.show(`direct ${figure}`))),
+    ),
+    ...names.map((name) =>
+      [name].concat(figures.map((figure) => samples.show(`${name} ${figure}`))),
+    ),
+  ];
 }

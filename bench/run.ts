@@ -11,7 +11,7 @@ import {
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
-import { measureDirect, measureRelay, relayTable } from "./measure-relay.ts";
+import { measureDirect, measureRelay, relayTables } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
 import { measureStart, startTable } from "./measure-start.ts";
 import { measureSubscribers, subscribersTable } from "./measure-subscribers.ts";
@@ -73,7 +73,7 @@ async function relay(): Promise<void> {
   }
   print(
     "## Relay of tokens",
-    relayTable(
+    ...relayTables(
       products.map(({ name }) => name),
       samples,
     ),
@@ -84,7 +84,9 @@ async function subscribers(): Promise<void> {
   await using product = await startProduct(provider);
   await warmUp(product.url);
   const samples = new Samples();
-  for (const _ of rounds("subscribers")) await measureSubscribers(product.url, samples);
+  for (const _ of rounds("subscribers")) {
+    await measureSubscribers(provider.url, product.url, samples);
+  }
   print("## Readers of one job", subscribersTable(samples));
 }
 
