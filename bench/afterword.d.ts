@@ -6,8 +6,10 @@ declare module "afterword" {
     put(listing: object): Promise<void>;
     fill(plan: object): Promise<unknown>;
   };
+  export type CountedJob = { bill(): Promise<unknown> };
+  export type FilledJob = { fill(plan: object): Promise<void> };
   export type Env = Record<Lane, Queue> & {
-    JOBS: { getByName(name: string): { bill(): Promise<unknown> } };
+    JOBS: { getByName(name: string): CountedJob & FilledJob };
     LISTINGS: { getByName(name: string): FilledListing };
     LETTERS: { getByName(name: string): { add(letters: unknown[]): Promise<void> } };
   };
@@ -29,6 +31,9 @@ declare module "afterword" {
   export class JobObject {
     protected ctx: State;
     constructor(state: State, env: Env);
+    lease(token: string): { type: string };
+    append(token: string, part: object): { go: boolean };
+    complete(token: string, rest: object, answer: object, report: object): unknown;
   }
 
   type Batch = { messages: { body: { job: string } }[] };

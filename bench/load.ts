@@ -3,7 +3,7 @@ import { text } from "node:stream/consumers";
 
 import { percentile } from "./figures.ts";
 
-export type Ask = { path: string; method?: string; body?: string };
+export type Ask = { path: string; method?: string; body?: string; accept?: string };
 
 /** Connections to one server, kept open. An answer with another status than expected ends the benchmark. */
 export class Connections {
@@ -16,12 +16,15 @@ export class Connections {
   }
 
   /** The answer once its headers are here. */
-  open({ path, method = "GET", body = "" }: Ask, expected: number): Promise<IncomingMessage> {
+  open(
+    { path, method = "GET", body = "", accept = "*/*" }: Ask,
+    expected: number,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const headers =
         method === "POST"
           ? { "content-type": "application/json", "content-length": Buffer.byteLength(body) }
-          : {};
+          : { accept };
       const options = { agent: this.#agent, method, headers };
       const call = request(`${this.#origin}${path}`, options, (response) => {
         if (response.statusCode === expected) return resolve(response);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { json } from "node:stream/consumers";
+import { buffer, json } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { micros } from "./client.ts";
@@ -18,7 +18,16 @@ process.once("disconnect", () => process.exit());
 
 type Asked = { messages: { content: string }[] };
 
+/** What `POST /-/bytes` brought last: `GET` streams it, as quickly as it is taken. */
+let bytes = Buffer.alloc(0);
+
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (req.url === "/-/bytes") {
+    if (req.method === "POST") bytes = await buffer(req);
+    res.writeHead(200, { "content-type": "text/event-stream" });
+    res.end(req.method === "POST" ? "" : bytes);
+    return;
+  }
   const prompt = ((await json(req)) as Asked).messages.at(-1)?.content ?? "";
   const [tokens, every, first] = ["tokens", "every", "first"].map((word) => wordIn(prompt, word));
   if (tokens === undefined || every === undefined || first === undefined) {

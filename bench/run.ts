@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 
 import { note, rounds, ROUNDS, Samples, SCALE } from "./figures.ts";
 import { BACKLOG_TITLE, backlogTables, measureBacklog } from "./measure-backlog.ts";
+import { CATCH_UP_VARS, catchUpTable, measureCatchUp } from "./measure-catch-up.ts";
 import { costTables, measureCost } from "./measure-cost.ts";
 import { LISTING_TITLE, listingTables, measureListing } from "./measure-listing.ts";
 import {
@@ -28,6 +29,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   requests,
   relay,
   subscribers,
+  "catch-up": catchUp,
   memory,
   cost,
   listing,
@@ -88,6 +90,15 @@ async function subscribers(): Promise<void> {
     await measureSubscribers(provider.url, product.url, samples);
   }
   print("## Readers of one job", subscribersTable(samples));
+}
+
+async function catchUp(): Promise<void> {
+  const wrapped = { entry: "log-worker.ts", vars: CATCH_UP_VARS };
+  await using product = await startProduct(provider, wrapped);
+  await warmUp(product.url);
+  const samples = new Samples();
+  for (const _ of rounds("catch-up")) await measureCatchUp(provider.url, product.url, samples);
+  print("## Late readers", catchUpTable(samples));
 }
 
 async function memory(): Promise<void> {
