@@ -36,9 +36,10 @@ export async function measureMemory(provider: Server, samples: Samples): Promise
   samples.add("per watched job", (watched - idle) / JOBS / 1e3);
 }
 
-async function settled(product: Server): Promise<number> {
+/** What a server holds once it has come to rest, in bytes. */
+export async function settled({ pid }: Server, memory = workerdMemory): Promise<number> {
   await sleep(SETTLE_MS);
-  return workerdMemory(product.pid);
+  return memory(pid);
 }
 
 async function allStream(client: Client, ids: string[]): Promise<void> {

@@ -61,6 +61,13 @@ export async function workerdMemory(pid: number): Promise<number> {
   return workerds.reduce((sum, { resident }) => sum + resident, 0);
 }
 
+/** Resident memory of one process, in bytes. */
+export async function processMemory(pid: number): Promise<number> {
+  const { resident } = await statusOf(String(pid));
+  if (!(resident > 0)) throw new Error(`there is no process ${pid}`);
+  return resident;
+}
+
 function isPid(name: string): boolean {
   return /^\d+$/.test(name);
 }

@@ -11,6 +11,7 @@ import {
   deadLetterTables,
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
+import { idleTable, measureIdle } from "./measure-idle.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
 import { measureDirect, measureRelay, relayTables } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
@@ -31,6 +32,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   subscribers,
   "catch-up": catchUp,
   memory,
+  idle,
   cost,
   listing,
   backlog,
@@ -105,6 +107,12 @@ async function memory(): Promise<void> {
   const samples = new Samples();
   for (const _ of rounds("memory")) await measureMemory(provider, samples);
   print("## Memory", memoryTable(samples));
+}
+
+async function idle(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("idle")) await measureIdle(provider, samples);
+  print("## Idle readers", idleTable(samples));
 }
 
 async function cost(): Promise<void> {
