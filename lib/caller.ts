@@ -12,6 +12,8 @@ export type Ask = {
   /** How long the server was asked to hold its answer, in seconds; and what it may take besides, in milliseconds. */
   heldSeconds?: number;
   patienceMs?: number;
+  /** How long after the first try another does no harm, in milliseconds. Default: it never does any. */
+  repeatableMs?: number;
 };
 
 /** `body` is as the contract says, which is not checked; null where there is none. */
@@ -66,15 +68,18 @@ export class Caller {
     }
   }
 
-  /** Some tries, as long as another may help. For what does no harm when it arrives twice. */
+  /** Some tries, as long as another may help. For what does no harm when it arrives twice, in time. */
   async insist<Body>(ask: Ask): Promise<Answer<Body>> {
+    const until = Date.now() + (ask.repeatableMs ?? Infinity);
     for (let failures = 0; ; failures++) {
       try {
         return await this.once<Body>(ask);
       } catch (error) {
         const goesOn = failures < RETRIES && retryAfterOf(error) <= LONGEST_RETRY_AFTER_MS;
         if (!goesOn) throw error;
-        await pause(delayAfter(error, failures), ask.signal);
+        const delayMs = delayAfter(error, failures);
+        if (Date.now() + delayMs > until) throw error;
+        await pause(delayMs, ask.signal);
       }
     }
   }

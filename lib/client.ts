@@ -58,6 +58,9 @@ const HELD_SECONDS = 25;
 /** Between two looks at a job, as long as the server has not said; and between two tries, at most. */
 const WAIT_MS = { base: 1_000, ceiling: 30_000 };
 
+/** What a request may take on its way: one that is sent later than this before a window ends may find it over. */
+const WAY_THERE_MS = 5_000;
+
 /**
  * A client of one Afterword server. Throws nothing but `AfterwordError`, and the reason of a signal that is aborted.
  *
@@ -76,7 +79,8 @@ class Client {
   }
 
   /**
-   * Submits a job, once, however often it has to be sent: all tries have the same key.
+   * Submits a job, once, however often it has to be sent: all tries have the same key. With `dedupe_window_seconds` and no
+   * key of the caller's they have none, and there is no try after that window.
    *
    * With `wait` (seconds, 60 at most) it resolves to the finished job where that ends in time.
    */
@@ -90,6 +94,7 @@ class Client {
     { idempotencyKey, wait, signal }: SubmitOptions & { wait?: number | undefined } = {},
   ): Promise<Submission | EndedJob> {
     const key = idempotencyKey ?? keyFor(request);
+    const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
     return this.#ask({
       method: "POST",
       path: "/api/jobs",
@@ -100,6 +105,8 @@ class Client {
       },
       body: JSON.stringify(request),
       heldSeconds: wait ?? 0,
+      // Without a key it is the window that makes two of them one job.
+      ...(key === null ? { repeatableMs: windowMs - WAY_THERE_MS } : {}),
       signal,
     });
   }

@@ -193,18 +193,16 @@ export class JobObject extends DurableObject<Env> {
   }
 
   /** A run of the log after `after`. */
-  log(after: number): Found<LogPage> {
-    return this.#found((job) => pageOf(job, this.#store, after));
+  log(after: number, textApart = false): Found<LogPage> {
+    return this.#found((job) => pageOf(job, this.#store, after, textApart));
   }
 
-  /** Only WebSocket upgrades: `?after=` and `?format=`. Everything after the cursor is sent, then what comes. */
+  /** Only WebSocket upgrades: `?after=` and `?format=`. What is after the cursor is sent, then what comes. */
   override fetch(request: Request): Response {
     const job = this.#settled();
     if (job === null) return new Response(null, { status: 404 });
     if (job.status === "purged") return new Response(null, { status: 410 });
-    const framesAfter = (after: number) =>
-      framesOf(job, this.#store.events(after, Infinity).events, this.#store);
-    return this.#subscribers.add(request, framesAfter, hasEnded(job));
+    return this.#subscribers.add(request, (after) => pageOf(job, this.#store, after, true));
   }
 
   override webSocketClose(socket: WebSocket): void {
@@ -261,7 +259,7 @@ export class JobObject extends DurableObject<Env> {
   #adopt(job: Job, events: LogEvent[], effects: Effect[]): void {
     this.#job = job;
     this.#alarm.set(wakeAt(job));
-    if (this.#subscribers.any()) this.#subscribers.send(framesOf(job, events, this.#store));
+    if (this.#subscribers.any()) this.#subscribers.send(framesOf(job, events, this.#store, true));
     if (hasEnded(job)) this.#subscribers.closeAll();
     for (const event of events) {
       logEvent(job, event);

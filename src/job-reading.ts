@@ -1,24 +1,27 @@
 import { currentAttempt, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
-import type { Frame, LogPage, NextDelivery, Source } from "./job-rpc.ts";
-import type { JobView } from "./schema/job.ts";
+import type { Frame, LogPage, NextDelivery, Source, TextApart } from "./job-rpc.ts";
+import type { JobResult, JobView } from "./schema/job.ts";
 import type { Delivery } from "./domain/outbox.ts";
 import { webhookBody } from "./domain/webhook-body.ts";
 import type { Bodies, JobStore } from "./storage/job-store.ts";
 
-/** About how much text one page of the log holds. */
+/** About how much of the log one page holds, in characters. */
 const PAGE_CHARS = 262_144;
 
+/** A longer text is apart from the terminal event for those who know that: a thousand readers may ask for it at once. */
+const LONG_TEXT_BYTES = 65_536;
+
 /** A run of the log after `after`, and where the job stands. */
-export function pageOf(job: Job, store: JobStore, after: number): LogPage {
+export function pageOf(job: Job, store: JobStore, after: number, textApart: boolean): LogPage {
   const { events, more } = store.events(after, PAGE_CHARS);
   return {
     jobId: job.spec.id,
     status: statusOf(job),
     lastSeq: job.seq,
     ended: hasEnded(job),
-    events: framesOf(job, events, store),
+    events: framesOf(job, events, store, textApart),
     more,
   };
 }
@@ -30,9 +33,21 @@ export function sourceOf(job: Job, store: JobStore): Source {
   return { status: statusOf(job), origin: originOf(job.spec, request) };
 }
 
-/** Events as readers see them: with the job's id and, at the end, the whole text. */
-export function framesOf(job: Job, events: LogEvent[], store: JobStore): Frame[] {
-  return events.map((event) => ({ seq: event.seq, json: wire(job, event, store) }));
+/** Events as readers see them: with the job's id and, at the end, the whole text, unless that is long and to be `textApart`. */
+export function framesOf(
+  job: Job,
+  events: LogEvent[],
+  store: JobStore,
+  textApart: boolean,
+): Frame[] {
+  return events.map((event) => {
+    const { seq } = event;
+    if (event.type !== "completed") return { seq, json: wire(job, event) };
+    const isApart = textApart && job.said > LONG_TEXT_BYTES;
+    const content = isApart ? "" : textOf(job, store);
+    const json = wire(job, event, { content, ...event.result });
+    return isApart ? { seq, json, text: textApartOf(job, json) } : { seq, json };
+  });
 }
 
 /** The fields of a job that hold its text: its result, or the part there is of one. `waiting`: not stored yet. */
@@ -98,10 +113,18 @@ function textOf(job: Job, store: JobStore): string {
   return attempt === undefined ? "" : store.text(attempt.startedSeq);
 }
 
-function wire(job: Job, event: LogEvent, store: JobStore): string {
+/** How the text begins in the JSON of a terminal event. Nothing of a caller's or a model's making is before it. */
+const CONTENT = '"content":"';
+
+function textApartOf(job: Job, json: string): TextApart {
+  const after = currentAttempt(job)?.startedSeq ?? 0;
+  return { after, at: json.indexOf(CONTENT) + CONTENT.length, bytes: job.said };
+}
+
+/** `result`: of a completed job, with its text. */
+function wire(job: Job, event: LogEvent, result?: JobResult): string {
   const { type, ...rest } = event;
   const wired = { type, job_id: job.spec.id, ...rest };
-  if (event.type !== "completed") return JSON.stringify(wired);
-  const result = { content: textOf(job, store), ...event.result };
+  if (result === undefined) return JSON.stringify(wired);
   return JSON.stringify({ ...wired, result, completed_at: event.at });
 }

@@ -57,8 +57,12 @@ export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: 
 /** What a job is submitted again from, and whether it may be. */
 export type Source = { status: JobStatus; origin: Origin };
 
-/** One event: its place in the log, and its JSON, which starts with its type. */
-export type Frame = { seq: number; json: string };
+/**
+ * One event: its place in the log, and its JSON, which starts with its type. `text`: the job's text is not in the JSON, for
+ * it may be megabytes. It is what the deltas after `after` say, and belongs into the JSON at `at`; `bytes` of UTF-8.
+ */
+export type Frame = { seq: number; json: string; text?: TextApart };
+export type TextApart = { after: number; at: number; bytes: number };
 
 /** A run of the log, and where the job stood. */
 export type LogPage = {
@@ -98,7 +102,8 @@ export interface JobRpc {
   read(withPartialOutput: boolean): Promise<Found<JobView>>;
   /** The job without its text, which may be megabytes. */
   glance(): Promise<Found<JobView>>;
-  log(after: number): Promise<Found<LogPage>>;
+  /** `textApart`: a long text is left out of the terminal event, for whoever knows how to put it in again. */
+  log(after: number, textApart?: boolean): Promise<Found<LogPage>>;
   /** WebSocket upgrades only: `?after=` and `?format=`. */
   fetch(request: Request): Promise<Response>;
 }

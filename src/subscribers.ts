@@ -1,4 +1,4 @@
-import type { Frame } from "./job-rpc.ts";
+import type { Frame, LogPage } from "./job-rpc.ts";
 
 /**
  * `sse`: every event, as a frame that can be copied into an event stream. `poll`: a word when something other than text
@@ -34,16 +34,20 @@ export class Subscribers {
     return this.#ctx.getWebSockets().length > 0;
   }
 
-  /** Accepts a subscriber (`?after=` and `?format=`), sends it what it has not seen, and closes if the job has `ended`. */
-  add(request: Request, framesAfter: (after: number) => Frame[], ended: boolean): Response {
+  /**
+   * Accepts a subscriber (`?after=` and `?format=`) and sends it what it has not seen. Closes if the job has ended, or
+   * there is more than a page of it: who is so far behind reads pages.
+   */
+  add(request: Request, pageAfter: (after: number) => LogPage): Response {
     if (this.#ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
     const { searchParams } = new URL(request.url);
     const format: Format = searchParams.get("format") === "poll" ? "poll" : "sse";
-    const frames = framesAfter(Number(searchParams.get("after") ?? 0));
+    const { events, more, ended } = pageAfter(Number(searchParams.get("after") ?? 0));
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [format]);
-    for (const text of render(format, frames)) server.send(text);
-    if (ended) close(server, 1000, "The job has ended");
+    for (const text of render(format, events)) server.send(text);
+    if (more) close(server, 1000, "There is more");
+    else if (ended) close(server, 1000, "The job has ended");
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -67,8 +71,12 @@ export class Subscribers {
   }
 }
 
+/** An end whose text is apart is sent to nobody: the socket closes with it, and its subscriber reads the log. */
 function render(format: Format, frames: Frame[]): string[] {
-  if (format === "sse") return frames.map(({ seq, json }) => `id: ${seq}\ndata: ${json}\n\n`);
+  if (format === "sse") {
+    const whole = frames.filter(({ text }) => text === undefined);
+    return whole.map(({ seq, json }) => `id: ${seq}\ndata: ${json}\n\n`);
+  }
   return frames.some(({ json }) => !json.startsWith(DELTA_START)) ? ["changed"] : [];
 }
 

@@ -1,11 +1,14 @@
 import type { Config } from "../config.ts";
 import type { Frame, LogPage } from "../job-rpc.ts";
 import type { Connected } from "../schema/event.ts";
+import { joined, jsonOf, type ReadPage } from "./event-json.ts";
 
 type Limits = Pick<Config, "SSE_HEARTBEAT_SECONDS" | "SSE_RETRY_MS">;
 
 /** Bytes handed to the reader at a time, so that progress shows within a frame of megabytes. */
 const PIECE_BYTES = 65_536;
+
+const FRAME_END = "\n\n";
 
 /**
  * One reader of a job's log, as Server-Sent Events. It is read at the reader's own pace; one that takes nothing from one
@@ -22,6 +25,8 @@ export class EventStream {
   #backlog = 0;
   #taken = 0;
   #takenAtBeat = 0;
+  /** Whether only a part of a frame was written: a comment would be taken for more of it. */
+  #isAmid = false;
 
   constructor(limits: Limits) {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
@@ -41,6 +46,7 @@ export class EventStream {
   async run(
     first: LogPage,
     log: AsyncIterable<Frame[]>,
+    pageAfter: ReadPage,
     { left, expired }: { left: AbortSignal; expired: AbortSignal },
   ): Promise<void> {
     left.addEventListener("abort", () => this.#cut());
@@ -52,7 +58,9 @@ export class EventStream {
     try {
       await this.#write(`retry: ${this.#limits.SSE_RETRY_MS}\n${connected(first)}`);
       for await (const frames of log) {
-        for (const { seq, json } of frames) await this.#write(`id: ${seq}\ndata: ${json}\n\n`);
+        for await (const text of joined(rendered(frames, pageAfter), PIECE_BYTES)) {
+          await this.#write(text);
+        }
       }
       // A beat that comes while the last frames are still being read would break them off.
       clearInterval(heartbeat);
@@ -68,11 +76,12 @@ export class EventStream {
   #beat(): void {
     if (this.#backlog > 0 && this.#taken === this.#takenAtBeat) return this.#cut();
     this.#takenAtBeat = this.#taken;
-    this.#write(": still here\n\n").catch(() => this.#cut());
+    if (!this.#isAmid) this.#write(": still here\n\n").catch(() => this.#cut());
   }
 
   /** Resolves once the reader has taken it all. */
   async #write(text: string): Promise<void> {
+    this.#isAmid = !text.endsWith(FRAME_END);
     const bytes = this.#encoder.encode(text);
     const pieces: Promise<void>[] = [];
     for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) {
@@ -93,7 +102,15 @@ export class EventStream {
   }
 }
 
+async function* rendered(frames: Frame[], pageAfter: ReadPage): AsyncGenerator<string> {
+  for (const frame of frames) {
+    yield `id: ${frame.seq}\ndata: `;
+    yield* jsonOf(frame, pageAfter);
+    yield FRAME_END;
+  }
+}
+
 function connected({ jobId, status, lastSeq }: LogPage): string {
   const hello: Connected = { type: "connected", job_id: jobId, status, last_seq: lastSeq };
-  return `data: ${JSON.stringify(hello)}\n\n`;
+  return `data: ${JSON.stringify(hello)}${FRAME_END}`;
 }

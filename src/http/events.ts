@@ -3,14 +3,17 @@ import type { Context } from "hono";
 
 import type { JobRpc } from "../job-rpc.ts";
 import { Connected, EventPage, JobEvent } from "../schema/event.ts";
+import { Allowance } from "./allowance.ts";
 import { authenticateSubscriber, expiryOf } from "./auth.ts";
 import { somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
+import { joined, pageJson } from "./event-json.ts";
 import { EventStream } from "./event-stream.ts";
 import { follow } from "./follow.ts";
 import { found, JobParams, jobStub } from "./jobs.ts";
+import { pageAfter } from "./log-page.ts";
 import { MAX_WAIT_SECONDS, WaitQuery } from "./waiting.ts";
 
 const after = z
@@ -56,6 +59,9 @@ const eventsRoute = createRoute({
   },
 });
 
+/** Of a page, how much is handed on at a time. */
+const PIECE_CHARS = 65_536;
+
 export const events = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
 events.openAPIRegistry.register("Connected", Connected);
 events.openAPIRegistry.register("JobEvent", JobEvent);
@@ -69,15 +75,17 @@ events.openapi(eventsRoute, async (c) => {
 });
 
 async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
-  const first = found(await (await job()).log(after));
+  const first = found(await (await job()).log(after, true));
   if (first.ended && after >= first.lastSeq) return c.body(null, 204);
   const config = c.get("config");
   const stream = new EventStream(config);
-  const reading = { job, first, after, maxBacklog: config.SSE_MAX_BACKLOG_BYTES };
+  const allowance = new Allowance(config.SSE_MAX_BACKLOG_BYTES);
   const expired = expiryOf(c);
-  const log = follow(reading, AbortSignal.any([stream.gone, expired]));
+  const gone = AbortSignal.any([stream.gone, expired]);
+  const log = follow({ job, first, after, allowance }, gone);
+  const textAfter = (cursor: number) => pageAfter(job, cursor, gone);
   // Not under waitUntil, which ends 30 s after an answer: the body being streamed keeps this alive.
-  void stream.run(first, log, { left: c.req.raw.signal, expired });
+  void stream.run(first, log, textAfter, { left: c.req.raw.signal, expired });
   return new Response(stream.body, {
     headers: {
       "content-type": "text/event-stream; charset=utf-8",
@@ -91,16 +99,28 @@ async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: n
 async function eventPage(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
   const until = Date.now() + waitOf(c.req.query("wait")) * 1_000;
   const gone = AbortSignal.any([c.req.raw.signal, expiryOf(c)]);
-  let page = found(await (await job()).log(after));
+  let page = found(await (await job()).log(after, true));
   while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
     await somethingNew({ job, after, awaits: "event", until }, gone);
-    page = found(await (await job()).log(after));
+    page = found(await (await job()).log(after, true));
   }
   if (!page.ended) c.header("retry-after", "1");
-  const events = page.events.map(({ json }) => JSON.parse(json) as JobEvent);
-  const { jobId: job_id, status, lastSeq: last_seq, more: has_more } = page;
-  const body: EventPage = { job_id, status, last_seq, has_more, events };
-  return c.json(body, 200);
+  const pieces = pageJson(page, (cursor) => pageAfter(job, cursor, gone));
+  return c.body(streamOf(pieces), 200, { "content-type": "application/json" });
+}
+
+/** Text that is made as it is taken. */
+function streamOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const text = joined(pieces, PIECE_CHARS);
+  return new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      const { done, value } = await text.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    cancel: async () => void (await text.return(undefined)),
+  });
 }
 
 /** Whether JSON is asked for and no stream: an EventSource asks for a stream, a client that says nothing gets one. */

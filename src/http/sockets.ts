@@ -58,10 +58,10 @@ sockets.openapi(followRoute, async (c) => {
   refuseOther(c);
   const { id } = c.req.valid("param");
   const after = eventCursorOf(c.req.query("after")) ?? 0;
-  const first = found(await (await jobStub(c, id)).log(after));
+  const first = found(await (await jobStub(c, id)).log(after, true));
   const { answer, socket, session } = openSession(c, () => false);
   const tell = async () => {
-    const end = await session.tell(id, first, after);
+    const end = await session.tell(id, { after, first });
     if (end === "told" || end === "deleted") socket.close(1000, "The job has ended");
     if (end === "lost") socket.close(1012, "Come again");
   };
@@ -92,11 +92,9 @@ function openSession(c: Context<App>, obey: (session: SocketSession, text: strin
   // A Blob, the platform's default, tells its bytes to those who wait only.
   socket.binaryType = "arraybuffer";
   socket.accept();
-  const job = (id: string) => jobStub(c, id);
   const session = new SocketSession(socket, {
-    job,
-    read: async (id, after) =>
-      mayName(c, id) ? (await job(id)).log(after) : { type: "unknown" as const },
+    mayName: (id) => mayName(c, id),
+    job: (id) => jobStub(c, id),
     maxBacklog: c.get("config").SSE_MAX_BACKLOG_BYTES,
   });
   const over = () => session.end();

@@ -27,6 +27,9 @@ export type Page = { events: LogEvent[]; more: boolean };
 
 const PREFIX = "commit:";
 
+/** About what an event takes besides its text, as its readers see it. */
+const EVENT_CHARS = 128;
+
 /**
  * A job object's rows, in the key-value face of its SQLite: a table of our own would cost two billed rows
  * and two milliseconds a job to create (docs/storage.md). Reading a job that was never created writes nothing.
@@ -79,7 +82,7 @@ export class JobStore {
     }
   }
 
-  /** Events after `after`, whole rows, until about `maxChars` of text. */
+  /** Events after `after`, whole rows, until they are about `maxChars` long. */
   events(after: number, maxChars: number): Page {
     const events: LogEvent[] = [];
     let chars = 0;
@@ -88,7 +91,7 @@ export class JobStore {
       for (const event of commit.events) {
         if (event.seq <= after) continue;
         events.push(event);
-        chars += event.type === "delta" ? event.delta.length : 0;
+        chars += EVENT_CHARS + (event.type === "delta" ? event.delta.length : 0);
       }
     }
     return { events, more: false };

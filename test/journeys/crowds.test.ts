@@ -1,13 +1,17 @@
+import { createHash, randomBytes } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { createClient } from "../../lib/client.ts";
 import { objectName } from "../../src/ids.ts";
+import type { EventPage, JobEvent } from "../../src/schema/event.ts";
+import { expectJson, isTerminal } from "../support/api.ts";
 import { SocketFollower } from "../support/follow-socket.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 
 const CROWD = 1_000;
-/** Twenty to fifty seconds each on two idle cores; a busy machine takes a multiple. */
+/** Ten to fifty seconds each on two idle cores; a busy machine takes a multiple. */
 const TIMEOUT_MS = 240_000;
 /** At once on their way: a laptop's backlog of connections is no part of what is shown. */
 const AT_ONCE = 50;
@@ -114,3 +118,72 @@ describe("a storm of a thousand clients", { timeout: TIMEOUT_MS }, () => {
     expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
   });
 });
+
+/** Some who read by each transport are there as the job ends, and as many come after. */
+const READERS_OF_EACH = 6;
+
+describe("an answer of 4 MB", { timeout: TIMEOUT_MS }, () => {
+  it("reaches fifty readers at once whole, by every transport, in bounded memory", async () => {
+    const prompt = freshPrompt();
+    // Random, so that no compression makes little of it on its way.
+    const tokens = Array.from({ length: 64 }, () => randomBytes(49_152).toString("base64"));
+    journey.script(prompt, () => ({ kind: "answer", tokens, firstAfterMs: 3_000 }));
+    const { job_id } = await journey.api.submit({ prompt });
+    const client = createClient({ baseUrl: journey.api.url });
+    const transports = [
+      () => digestOf(journey.api.follow(job_id)),
+      () => digestOf(eventsBySocket(job_id)),
+      () => digestOf(eventsByPages(job_id)),
+      () => digestOf(client.stream(job_id)),
+    ];
+    const readers = transports.flatMap((read) =>
+      Array.from({ length: READERS_OF_EACH }, () => read),
+    );
+    const before = await memoryOfProduct();
+    const live = readers.map((read) => read());
+    await journey.api.readUntil(job_id, ({ status }) => status === "completed", {
+      timeout: 60_000,
+    });
+    const late = readers.map((read) => read());
+    const digests = new Set(await Promise.all([...live, ...late]));
+    const growth = (await memoryOfProduct()) - before;
+    const { result } = await journey.api.read(job_id);
+    expect(result?.content === tokens.join("")).toBe(true);
+    expect([...digests]).toEqual([await digestOf(journey.api.follow(job_id))]);
+    expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
+  });
+});
+
+/** Of a whole log, whose end has all its text. */
+async function digestOf(log: AsyncIterable<JobEvent>): Promise<string> {
+  const hash = createHash("sha256");
+  let text = "";
+  let end: JobEvent | undefined;
+  let seq = 0;
+  for await (const event of log) {
+    expect(event.seq).toBe(++seq);
+    hash.update(JSON.stringify(event));
+    if (event.type === "delta") text += event.delta;
+    end = event;
+  }
+  expect(end?.type === "completed" && end.result.content === text).toBe(true);
+  return hash.digest("hex");
+}
+
+async function* eventsBySocket(id: string): AsyncGenerator<JobEvent> {
+  const socket = await follow(id);
+  expect(await socket.closed).toBe(1000);
+  yield* socket.events as JobEvent[];
+}
+
+async function* eventsByPages(id: string): AsyncGenerator<JobEvent> {
+  const headers = { accept: "application/json" };
+  let after = 0;
+  for (;;) {
+    const path = `/api/jobs/${id}/events?after=${after}&wait=60`;
+    const { events } = await expectJson<EventPage>(await journey.api.fetch(path, { headers }), 200);
+    yield* events;
+    after += events.length;
+    if (events.some(isTerminal)) return;
+  }
+}

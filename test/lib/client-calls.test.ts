@@ -32,6 +32,10 @@ async function refused(call: Promise<unknown>): Promise<AfterwordError> {
 
 const keysSent = () => api.asked.map(({ headers }) => headers["idempotency-key"]);
 
+function inSeconds(seconds: string): Meeting {
+  return problem(503, "unavailable", { "retry-after": seconds });
+}
+
 describe("submit", () => {
   it("sends the request with the API key, and a key of its own that nobody can guess", async () => {
     api.script(json(ACCEPTED, 202));
@@ -91,6 +95,24 @@ describe("submit", () => {
     await client.submit({ prompt: "Why?", dedupe_window_seconds: 60 });
     await client.submit({ prompt: "Why?", dedupe_window_seconds: 60 }, { idempotencyKey: "mine" });
     expect(keysSent()).toEqual([undefined, "mine"]);
+  });
+
+  it("is not sent again, where that window is all that makes two of them one job, once it may be over", async () => {
+    const request = { prompt: "Why?", dedupe_window_seconds: 60 };
+    api.script(inSeconds("0"), json(ACCEPTED, 202));
+    expect(await client.submit(request)).toEqual(ACCEPTED);
+    expect(api.asked).toHaveLength(2);
+    // In time for the window, but not for the way there.
+    api.script(inSeconds("56"), json(ACCEPTED, 202));
+    expect(await refused(client.submit(request))).toMatchObject({ retryAfterMs: 56_000 });
+    expect(api.asked).toHaveLength(1);
+    const short = { ...request, dedupe_window_seconds: 4 };
+    api.script(inSeconds("0"), json(ACCEPTED, 202));
+    expect(await refused(client.submit(short))).toMatchObject({ status: 503 });
+    expect(api.asked).toHaveLength(1);
+    api.script(inSeconds("0"), json(ACCEPTED, 202));
+    expect(await client.submit(short, { idempotencyKey: "mine" })).toEqual(ACCEPTED);
+    expect(keysSent()).toEqual(["mine", "mine"]);
   });
 
   it("asks to wait for the end, and answers the finished job", async () => {

@@ -1,11 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { Allowance } from "../../src/http/allowance.ts";
 import { follow } from "../../src/http/follow.ts";
 import type { Frame } from "../../src/job-rpc.ts";
 import { ScriptedLog } from "./scripted-log.ts";
 
 const NEVER = new AbortController().signal;
+
+function readingOf(log: ScriptedLog, after = 0, maxBacklog = 1_000) {
+  return { job: () => log.stub(), after, allowance: new Allowance(maxBacklog) };
+}
 
 /** All that a reader is given, from the cursor to the end; `between` happens after each run of frames. */
 async function readAll(
@@ -13,7 +18,8 @@ async function readAll(
   { after = 0, maxBacklog = 1_000, between = () => {} }: ReadOptions = {},
 ): Promise<Frame[]> {
   const frames: Frame[] = [];
-  for await (const run of follow({ job: () => log.stub(), after, maxBacklog }, NEVER)) {
+  for await (const run of follow(readingOf(log, after, maxBacklog), NEVER)) {
+    if (run.length === 0) continue;
     frames.push(...run);
     between();
     // Time for what was sent meanwhile to arrive.
@@ -51,7 +57,7 @@ describe("following a log", () => {
     const first = log.pageAfter(0);
     log.end();
     const frames: Frame[] = [];
-    const reading = { job: () => log.stub(), first, after: 0, maxBacklog: 1_000 };
+    const reading = { ...readingOf(log), first };
     for await (const run of follow(reading, NEVER)) frames.push(...run);
     expect(frames).toEqual(log.frames);
   });
@@ -65,6 +71,16 @@ describe("following a log", () => {
       log.beforeSocket = () => {};
     };
     expect(await readAll(log)).toEqual(log.frames);
+  });
+
+  it("F12: has the end that was stored, and never sent because the object was evicted (invariant 4)", async () => {
+    const log = new ScriptedLog();
+    log.say(2);
+    const reading = readAll(log);
+    await log.attached();
+    log.endUnsent();
+    expect(await reading).toEqual(log.frames);
+    expect(log.frames.at(-1)?.json).toContain("completed");
   });
 
   it("goes back to pages where it is behind, and holds no more than its bound", async () => {
@@ -134,7 +150,7 @@ describe("following a log", () => {
     const amid = new ScriptedLog();
     amid.say(1);
     const gone = new AbortController();
-    const reading = follow({ job: () => amid.stub(), after: 0, maxBacklog: 1_000 }, gone.signal);
+    const reading = follow(readingOf(amid), gone.signal);
     await reading.next();
     const next = reading.next();
     await amid.attached();
@@ -145,7 +161,8 @@ describe("following a log", () => {
     const opening = new ScriptedLog();
     const early = new AbortController();
     opening.beforeSocket = () => early.abort();
-    const never = follow({ job: () => opening.stub(), after: 0, maxBacklog: 1 }, early.signal);
+    const never = follow(readingOf(opening), early.signal);
+    expect(await never.next()).toEqual({ done: false, value: [] });
     expect(await never.next()).toEqual({ done: true, value: undefined });
     await opening.left();
     expect(amid.open + opening.open).toBe(0);

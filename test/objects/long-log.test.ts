@@ -4,11 +4,28 @@ import { expect, it } from "vitest";
 
 import { createApp } from "../../src/http/app.ts";
 import { objectName } from "../../src/ids.ts";
-import { ANSWER, holdQueues, job, objectOf, partOf, REPORT, REQUEST, specOf } from "./support.ts";
+import type { EventPage } from "../../src/schema/event.ts";
+import {
+  ANSWER,
+  holdQueues,
+  job,
+  objectOf,
+  page,
+  partOf,
+  REPORT,
+  REQUEST,
+  specOf,
+} from "./support.ts";
 
 holdQueues();
 
 const EVENTS = 20_000;
+
+function ask(after: number, accept: string): Response | Promise<Response> {
+  const url = `https://api.example/api/jobs/long-log/events?after=${after}`;
+  const request = new Request(url, { headers: { accept } });
+  return createApp().fetch(request, env, createExecutionContext());
+}
 
 it("a log of 20,000 events is followed from the beginning, and from anywhere, to the end", async () => {
   const name = await objectName("dev", "long-log");
@@ -20,10 +37,19 @@ it("a log of 20,000 events is followed from the beginning, and from anywhere, to
   });
   await job(name).complete(token, partOf(EVENTS, ""), ANSWER, REPORT);
   const total = EVENTS + 6;
+  const { events, more } = await page(name, 0);
+  const chars = events.reduce((sum, { json }) => sum + json.length, 0);
+  expect([more, chars < 400_000]).toEqual([true, true]);
   for (const after of [0, 12_345, total - 1]) {
-    const url = `https://api.example/api/jobs/long-log/events?after=${after}`;
-    const answer = await createApp().fetch(new Request(url), env, createExecutionContext());
-    const ids = Array.from((await answer.text()).matchAll(/^id: (\d+)$/gm), ([, id]) => Number(id));
+    const text = await (await ask(after, "text/event-stream")).text();
+    const ids = Array.from(text.matchAll(/^id: (\d+)$/gm), ([, id]) => Number(id));
     expect(ids).toEqual(Array.from({ length: total - after }, (_, at) => after + 1 + at));
   }
+  let seen = 0;
+  for (let more = true; more;) {
+    const { events, has_more } = await (await ask(seen, "application/json")).json<EventPage>();
+    for (const { seq } of events) expect(seq).toBe(++seen);
+    more = has_more;
+  }
+  expect(seen).toBe(total);
 });

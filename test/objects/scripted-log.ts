@@ -67,6 +67,15 @@ export class ScriptedLog {
     this.cut();
   }
 
+  /** Ends and is evicted before it has sent any of that. */
+  endUnsent(): void {
+    const sockets = [...this.#open];
+    this.#open.clear();
+    this.#append("completed");
+    this.#ended = true;
+    for (const socket of sockets) socket.close(1000, "Evicted");
+  }
+
   /** Sends a frame to all, whether or not it is in the log. */
   send({ seq, json }: Frame): void {
     for (const socket of this.#open) socket.send(`id: ${seq}\ndata: ${json}\n\n`);

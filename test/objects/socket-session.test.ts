@@ -1,69 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { Listener } from "../../src/http/socket-listener.ts";
-import { SocketSession } from "../../src/http/socket-session.ts";
-import type { Found, LogPage } from "../../src/job-rpc.ts";
-import { ScriptedLog } from "./scripted-log.ts";
-
-type Told = { type: string; job_id?: string; message?: string };
-
-/** A client's socket, whose buffer is as full as a test says. */
-class Client {
-  readonly told: Told[] = [];
-  readonly server: WebSocket;
-  /** Bytes that the client has not taken. */
-  buffered = 0;
-  closed: number | null = null;
-
-  constructor() {
-    const { 0: client, 1: server } = new WebSocketPair();
-    client.accept();
-    client.addEventListener("message", ({ data }) => {
-      const text = String(data);
-      this.told.push(text === "pong" ? { type: text } : (JSON.parse(text) as Told));
-    });
-    client.addEventListener("close", ({ code }) => (this.closed = code));
-    server.binaryType = "arraybuffer";
-    server.accept();
-    Object.defineProperty(server, "bufferedAmount", { get: () => this.buffered });
-    this.server = server;
-    this.say = (message) => client.send(message);
-  }
-
-  readonly say: (message: string | ArrayBuffer) => void;
-
-  until(condition: () => boolean): Promise<void> {
-    return vi.waitFor(() => expect(condition()).toBe(true), { interval: 1, timeout: 3_000 });
-  }
-
-  ofType(type: string): Told[] {
-    return this.told.filter((told) => told.type === type);
-  }
-}
-
-/** A client, its session, and the logs of the jobs it may follow. */
-function opened({ logs = new Map<string, ScriptedLog>() } = {}) {
-  const client = new Client();
-  const logOf = (id: string) => logs.get(id) ?? new ScriptedLog();
-  const read = async (id: string, after: number): Promise<Found<LogPage>> =>
-    logs.has(id) ? (await logOf(id).stub()).log(after) : { type: "unknown" };
-  const job = (id: string) => logOf(id).stub();
-  const session = new SocketSession(client.server, { read, job, maxBacklog: 1_000 });
-  const subscribe = (job_id: string, after?: number) =>
-    session.obey({ type: "subscribe", job_id, ...(after === undefined ? {} : { after }) });
-  return { client, session, subscribe };
-}
-
-function logsOf(count: number): Map<string, ScriptedLog> {
-  const ids = Array.from({ length: count }, (_, at) => `job-${at}`);
-  return new Map(ids.map((id) => [id, begun()]));
-}
-
-function begun(said = 1): ScriptedLog {
-  const log = new ScriptedLog();
-  log.say(said);
-  return log;
-}
+import { begun, Client, logsOf, opened } from "./socket-client.ts";
 
 describe("a socket that follows many jobs", () => {
   it("follows a hundred, and is refused the next until one of them has ended or is left", async () => {
@@ -172,7 +110,7 @@ describe("a client that takes nothing", () => {
     const { client, subscribe } = opened({ logs });
     client.buffered = 300_000;
     for (const id of logs.keys()) subscribe(id);
-    await client.until(() => client.ofType("subscribed").length === 3);
+    await client.until(() => client.ofType("subscribed").length === 1);
     logs.forEach((log) => log.say(20));
     expect(client.ofType("job_delta")).toEqual([]);
     client.buffered = 0;
@@ -184,7 +122,7 @@ describe("a client that takes nothing", () => {
     const { client, subscribe } = opened({ logs });
     client.buffered = 300_000;
     for (const id of logs.keys()) subscribe(id);
-    await client.until(() => client.ofType("subscribed").length === 2);
+    await client.until(() => client.ofType("subscribed").length === 1);
     // Slow is not stuck.
     for (let taken = 1; taken <= 3; taken++) {
       vi.setSystemTime(Date.now() + 10_000);

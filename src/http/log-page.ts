@@ -1,0 +1,33 @@
+import type { JobRpc, LogPage } from "../job-rpc.ts";
+import { pause } from "../pause.ts";
+
+/** How often an object that does not answer is asked again, and after how long first, in milliseconds; it doubles. */
+const MOST_FAILURES = 4;
+const FIRST_BACK_OFF_MS = 100;
+
+/** The job was deleted while it was followed: its last word will never come. */
+export class JobDeleted extends Error {
+  override name = "JobDeleted";
+}
+
+/**
+ * The log after the cursor, a long text apart. An object that does not answer may be on its way: it is asked again for
+ * some seconds. Throws JobDeleted, or what the object says where it cannot be reached for longer.
+ */
+export async function pageAfter(
+  job: () => Promise<JobRpc>,
+  cursor: number,
+  gone: AbortSignal,
+): Promise<LogPage> {
+  for (let failures = 0; ; failures++) {
+    try {
+      const page = await (await job()).log(cursor, true);
+      if (page.type === "found") return page.value;
+    } catch (error) {
+      if (failures >= MOST_FAILURES || gone.aborted) throw error;
+      await pause(FIRST_BACK_OFF_MS * 2 ** failures * (1 + Math.random()), gone);
+      continue;
+    }
+    throw new JobDeleted("the job is no more");
+  }
+}
