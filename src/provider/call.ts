@@ -4,7 +4,8 @@ import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/
 import type { Config } from "../config.ts";
 import type { CallError } from "../domain/failure.ts";
 import type { Route } from "../domain/job.ts";
-import { parseRetryAfter } from "../domain/retry.ts";
+import type { Learned } from "../domain/learned.ts";
+import { learnedFrom } from "../domain/rate-limit-headers.ts";
 import type { CreateJob } from "../schema/job.ts";
 import { AnswerBuilder, type CallOutcome } from "./answer.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -41,10 +42,17 @@ export function liveModel(config: Config): CallModel {
     if (client === null) return answer.finish({ kind: "not_configured" });
     const deadlines = new Deadlines(stop, call.timeoutMs);
     const patience = Math.max(1, call.timeoutMs / config.DEFAULT_TIMEOUT_MS);
+    let learned: Learned | null = null;
+    const finish = (broke: CallError | null): CallOutcome => {
+      const outcome = answer.finish(broke);
+      return learned === null ? outcome : { ...outcome, learned };
+    };
     try {
       deadlines.within("headers", config.HEADERS_TIMEOUT_MS * patience);
       const body = bodyOf(call, config);
-      const stream = await client.chat.completions.create(body, { signal: deadlines.signal });
+      const asked = client.chat.completions.create(body, { signal: deadlines.signal });
+      const { data: stream, response } = await asked.withResponse();
+      learned = readLimits(response.headers);
       deadlines.within("next token", config.IDLE_TIMEOUT_MS * patience);
       for await (const chunk of stream) {
         answer.add(chunk);
@@ -52,10 +60,13 @@ export function liveModel(config: Config): CallModel {
         const idleMs = config.IDLE_TIMEOUT_MS * patience;
         deadlines.within("next token", answer.finished ? AFTER_FINISH_MS : idleMs);
       }
-      return answer.finish(deadlines.expired === null ? null : timeout(deadlines.expired));
+      return finish(deadlines.expired === null ? null : timeout(deadlines.expired));
     } catch (error) {
       const { expired } = deadlines;
-      return answer.finish(expired === null ? callErrorOf(error, answer.begun) : timeout(expired));
+      learned ??= error instanceof OpenAI.APIError ? readLimits(error.headers) : null;
+      return finish(
+        expired === null ? callErrorOf(error, answer.begun, learned) : timeout(expired),
+      );
     } finally {
       deadlines.clear();
     }
@@ -103,17 +114,25 @@ function timeout(waitedFor: Extract<CallError, { kind: "timeout" }>["waitedFor"]
   return { kind: "timeout", waitedFor };
 }
 
+/** `headers`: of the package's error, which has them only where the provider answered. */
+function readLimits(headers: unknown): Learned | null {
+  return headers instanceof Headers ? learnedFrom((name) => headers.get(name), Date.now()) : null;
+}
+
 /** Tells the package's errors apart by class, status and code, never by their text. */
-function callErrorOf(error: unknown, begun: boolean): CallError {
+function callErrorOf(error: unknown, begun: boolean, learned: Learned | null): CallError {
   if (error instanceof OpenAI.APIConnectionTimeoutError) return timeout("headers");
   if (error instanceof OpenAI.APIConnectionError) return { kind: begun ? "cut" : "unreachable" };
-  if (error instanceof OpenAI.APIError) return apiErrorOf(error);
+  if (error instanceof OpenAI.APIError) return apiErrorOf(error, learned);
   if (error instanceof SyntaxError) return { kind: "malformed" };
   return { kind: begun ? "cut" : "unreachable" };
 }
 
 /** An error the provider told us of: by its status, or in a frame of the stream, where only a code may tell. */
-function apiErrorOf(error: InstanceType<typeof OpenAI.APIError>): CallError {
+function apiErrorOf(
+  error: InstanceType<typeof OpenAI.APIError>,
+  learned: Learned | null,
+): CallError {
   const code: unknown = error.code;
   if (code === "content_filter" || code === "content_policy_violation") {
     return { kind: "content_filter" };
@@ -121,7 +140,5 @@ function apiErrorOf(error: InstanceType<typeof OpenAI.APIError>): CallError {
   if (code === "insufficient_quota") return { kind: "quota" };
   const status: unknown = error.status ?? code;
   if (typeof status !== "number") return { kind: "cut" };
-  const headers: unknown = error.headers;
-  const retryAfter = headers instanceof Headers ? headers.get("retry-after") : null;
-  return { kind: "status", status, retryAfterMs: parseRetryAfter(retryAfter, Date.now()) };
+  return { kind: "status", status, retryAfterMs: learned?.retryAfterMs ?? null };
 }

@@ -6,9 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { parseConfig } from "../../src/config.ts";
 import { liveModel, type ModelCall } from "../../src/provider/call.ts";
+import { startProvider, type ProviderServer } from "../support/provider-server.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 
-/** A provider that answers each call with a stream of the frames its prompt holds. */
+type Script = { frames: unknown[]; headers: Record<string, string> };
+
+/** A provider that answers each call with a stream of the frames its prompt holds, under the headers it holds. */
 let provider: Server;
 beforeAll(async () => {
   provider = createServer((request, response) => void respond(request, response));
@@ -21,19 +24,28 @@ afterAll(async () => {
 
 async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { messages } = (await json(request)) as { messages: [{ content: string }] };
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  const frames = JSON.parse(messages[0].content) as unknown[];
+  const { frames, headers } = JSON.parse(messages[0].content) as Script;
+  response.writeHead(200, { "content-type": "text/event-stream", ...headers });
   response.end(frames.map((frame) => `data: ${JSON.stringify(frame)}\n\n`).join(""));
 }
 
-async function called(frames: unknown[], route: Partial<ModelCall["route"]> = {}) {
+function called(
+  frames: unknown[],
+  route: Partial<ModelCall["route"]> = {},
+  headers: Script["headers"] = {},
+) {
   const { port } = provider.address() as AddressInfo;
+  const script: Script = { frames, headers };
+  return asked(`http://127.0.0.1:${port}/v1`, JSON.stringify(script), route);
+}
+
+async function asked(baseUrl: string, prompt: string, route: Partial<ModelCall["route"]> = {}) {
   const config = parseConfig({
     SIGNING_KEY,
     OPENROUTER_API_KEY: "key",
-    OPENROUTER_BASE_URL: `http://127.0.0.1:${port}/v1`,
+    OPENROUTER_BASE_URL: baseUrl,
   });
-  const asked: ModelCall = {
+  const call: ModelCall = {
     route: {
       name: "openrouter/any",
       provider: "openrouter",
@@ -41,12 +53,12 @@ async function called(frames: unknown[], route: Partial<ModelCall["route"]> = {}
       price: { input: 1, output: 1 },
       ...route,
     },
-    request: { prompt: JSON.stringify(frames) },
+    request: { prompt },
     timeoutMs: 10_000,
   };
   let text = "";
   const outcome = await liveModel(config)(
-    asked,
+    call,
     (more) => (text += more),
     new AbortController().signal,
   );
@@ -98,5 +110,60 @@ it("a call to a provider that is off never began", async () => {
     usage: null,
     begun: false,
     answerBytes: 0,
+  });
+});
+
+describe("what the provider says of its limits", () => {
+  let limiting: ProviderServer;
+  beforeAll(async () => {
+    limiting = await startProvider();
+  });
+  afterAll(() => limiting.close());
+
+  const SAID =
+    "x-ratelimit-limit-requests:60,x-ratelimit-remaining-requests:59,x-ratelimit-reset-requests:1s";
+  const LEARNED = {
+    requests: { limit: 60, remaining: 59, resetMs: 1_000 },
+    tokens: null,
+    retryAfterMs: null,
+  };
+
+  it("comes with an answer, whose text is as whole as without", async () => {
+    const { text, outcome } = await asked(limiting.url, `[tokens=3 headers=${SAID}]`);
+    expect(outcome).toMatchObject({ ok: true, begun: true, learned: LEARNED });
+    expect(text).toMatch(/^a\d+\.0 a\d+\.1 a\d+\.2 $/);
+  });
+
+  it("comes with a refusal, and its wait is the error's", async () => {
+    const { outcome } = await asked(
+      limiting.url,
+      `[status=429 retry-after=20 headers=${SAID.replace(":59", ":0")}]`,
+    );
+    expect(outcome).toMatchObject({
+      ok: false,
+      error: { kind: "status", status: 429, retryAfterMs: 20_000 },
+      learned: { requests: { limit: 60, remaining: 0, resetMs: 1_000 }, retryAfterMs: 20_000 },
+    });
+  });
+
+  it("may be exact to the millisecond", async () => {
+    const { outcome } = await asked(limiting.url, "[status=503 headers=retry-after-ms:1250]");
+    expect(outcome).toMatchObject({
+      error: { kind: "status", status: 503, retryAfterMs: 1_250 },
+      learned: { requests: null, tokens: null, retryAfterMs: 1_250 },
+    });
+  });
+
+  it("comes with an answer that fails after it began", async () => {
+    const { outcome } = await called([said("Half an "), outage], {}, { "retry-after": "3" });
+    expect(outcome).toMatchObject({ ok: false, begun: true, learned: { retryAfterMs: 3_000 } });
+  });
+
+  it("is absent where it says nothing, and where it never answered", async () => {
+    const silent = await asked(limiting.url, "[tokens=1]");
+    expect(silent.outcome).not.toHaveProperty("learned");
+    const unreachable = await asked("http://127.0.0.1:1/v1", "[tokens=1]");
+    expect(unreachable.outcome).toMatchObject({ error: { kind: "unreachable" } });
+    expect(unreachable.outcome).not.toHaveProperty("learned");
   });
 });

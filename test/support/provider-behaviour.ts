@@ -12,11 +12,13 @@ type Answer = {
 };
 /** `firstAfterMs` is the wait from headers to first frame, `everyMs` the one from frame to frame. */
 export type Pace = { everyMs?: number; firstAfterMs?: number };
+/** What the response says besides: the provider's limits, for one. */
+type Headed = { headers?: Record<string, string> };
 
 /** What one call meets. `after` counts the tokens sent before the fault; `bytes` is a least number. */
 export type Behaviour =
-  | ({ kind: "answer" } & Answer & Pace)
-  | { kind: "status"; status: number; retryAfter?: string | undefined; body?: unknown }
+  | ({ kind: "answer" } & Answer & Pace & Headed)
+  | ({ kind: "status"; status: number; retryAfter?: string | undefined; body?: unknown } & Headed)
   | ({ kind: "silent"; after: number } & Pace)
   | ({ kind: "cut"; after: number; how: "fin" | "reset" } & Pace)
   | { kind: "huge"; bytes: number; chunkBytes: number }
@@ -40,7 +42,7 @@ export type Call = {
 };
 
 const DIRECTIVE =
-  /\[(?<kind>\w+)(=(?<count>\d+))?( every=(?<every>\d+))?( first=(?<first>\d+))?( retry-after=(?<retryAfter>[\w.-]+))?(?<reset> reset)?( x(?<times>\d+))?\]/g;
+  /\[(?<kind>\w+)(=(?<count>\d+))?( every=(?<every>\d+))?( first=(?<first>\d+))?( retry-after=(?<retryAfter>[\w.-]+))?( headers=(?<headers>[\w.:,-]+))?(?<reset> reset)?( x(?<times>\d+))?\]/g;
 
 /**
  * Reads the behaviour out of the prompt, so that a test over HTTP steers a job by its prompt alone.
@@ -49,6 +51,7 @@ const DIRECTIVE =
  * | -------------------------------------- | --------------------------------------------------- |
  * | `[tokens=200 every=5 first=90]`        | an answer; `every` and `first` in milliseconds      |
  * | `[status=429 retry-after=2]`           | an error instead of a stream                        |
+ * | `[tokens headers=a:1,b:2]`             | the same with these headers, of an error as well    |
  * | `[silent=3]` `[cut=3]` `[cut=3 reset]` | the fault after 3 tokens; `every`, `first` as above |
  * | `[huge=4000000]`                       | so many bytes of text                               |
  * | `[hang]` `[split]` `[noChoices]` …     | the behaviour of that name                          |
@@ -73,14 +76,21 @@ function directed(words: Record<string, string | undefined>): Behaviour {
   const { kind = "", every = 0, first = 0, retryAfter, reset } = words;
   const count = (fallback: number) => Number(words["count"] ?? fallback);
   const pace = { everyMs: Number(every), firstAfterMs: Number(first) };
-  if (kind === "tokens") return { kind: "answer", tokens: count(20), ...pace };
-  if (kind === "status") return { kind, status: count(500), retryAfter };
+  const headers = headersIn(words["headers"]);
+  if (kind === "tokens") return { kind: "answer", tokens: count(20), ...pace, headers };
+  if (kind === "status") return { kind, status: count(500), retryAfter, headers };
   if (kind === "silent") return { kind, after: count(3), ...pace };
   if (kind === "cut") return { kind, after: count(3), how: reset ? "reset" : "fin", ...pace };
   if (kind === "huge") return { kind, bytes: count(1_000_000), chunkBytes: 65_536 };
   if (kind === "hang") return { kind };
   if (Object.hasOwn(ODDITIES, kind)) return { kind: kind as keyof typeof ODDITIES };
   throw new Error(`no behaviour is called ${kind}`);
+}
+
+/** `name:value`, several with commas between them. */
+function headersIn(list = ""): Record<string, string> {
+  const pairs = list.split(",").filter((pair) => pair.includes(":"));
+  return Object.fromEntries(pairs.map((pair) => pair.split(/:(.*)/)));
 }
 
 export const errorBody = (message: string) => ({ error: { message, type: "test", code: null } });

@@ -27,7 +27,8 @@ async function stream(exchange: Exchange, behaviour: Streamed & Pace): Promise<v
   const { call, res, gone } = exchange;
   // Torn pieces sent at once would arrive as one.
   const { everyMs = behaviour.kind === "split" ? 1 : 0, firstAfterMs = 0 } = behaviour;
-  res.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+  const headers = behaviour.kind === "answer" ? behaviour.headers : {};
+  res.writeHead(200, { "content-type": "text/event-stream", ...headers }).flushHeaders();
   let pauseMs = firstAfterMs;
   for (const bytes of framesFor(call, behaviour)) {
     if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: gone });
@@ -52,8 +53,9 @@ function send(res: ServerResponse, status: number, body: unknown, headers: objec
 async function respond(exchange: Exchange, behaviour: Behaviour): Promise<void> {
   if (behaviour.kind === "hang") return;
   if (behaviour.kind !== "status") return stream(exchange, behaviour);
-  const { status, retryAfter, body = errorBody("as the test wants it") } = behaviour;
-  send(exchange.res, status, body, retryAfter === undefined ? {} : { "retry-after": retryAfter });
+  const { status, retryAfter, headers, body = errorBody("as the test wants it") } = behaviour;
+  const told = retryAfter === undefined ? headers : { ...headers, "retry-after": retryAfter };
+  send(exchange.res, status, body, told);
 }
 
 export class ProviderServer {
