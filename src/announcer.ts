@@ -1,4 +1,5 @@
 import type { AlarmClock } from "./alarm-clock.ts";
+import { writePoint } from "./analytics.ts";
 import { dlqIdOf, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
 import { listingKeyOf, listingOf } from "./domain/listing.ts";
 import { statsFactOf } from "./domain/stats-fact.ts";
@@ -68,10 +69,12 @@ export class Announcer {
     return this.#telling;
   }
 
-  /** Lets the statistics know of an event, if it is any of theirs. Nobody waits for them, and what they do not hear is not counted. */
+  /** Lets the statistics and the analytics know of an event, if it is any of theirs. Nobody waits for them, and what they do not hear is not counted. */
   count(job: Job, event: LogEvent): void {
     const fact = statsFactOf(this.#name, job, event);
-    if (fact !== null) void tellStats(this.#env, fact);
+    if (fact === null) return;
+    void tellStats(this.#env, fact);
+    writePoint(this.#env, job, fact);
   }
 
   async #attempt(job: Job, now: number): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Config } from "./config.ts";
-import { checkDeadLetters, checkQueue, type Checks } from "./domain/health.ts";
+import { checkDeadLetters, checkQueue, type Checks, type QueueReport } from "./domain/health.ts";
 import { deadLetterDepth } from "./ledgers/dead-letter-depth.ts";
 import { reportQueues } from "./queues.ts";
 import { checkSettings } from "./setup.ts";
@@ -34,6 +34,11 @@ async function measured(env: Env, config: Config): Promise<Checks> {
 
 async function measure(env: Env, config: Config): Promise<Checks> {
   const [queues, depth] = await Promise.all([reportQueues(env), deadLetterDepth(env)]);
+  return checkMeasured(queues, depth, config);
+}
+
+/** What these measurements mean. `depth`: dead letters kept; null if their ledger did not say. */
+export function checkMeasured(queues: QueueReport[], depth: number | null, config: Config): Checks {
   const now = Date.now();
   const checks = queues.map((report) => {
     return [report.queue, checkQueue(report, maxAgeSeconds(report.queue, config), now)];

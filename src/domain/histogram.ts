@@ -40,6 +40,20 @@ export function percentile(histogram: Histogram, rank: number): number | null {
   return null;
 }
 
+/** How many of the numbers are `ms` at most, each told as a percentile is: within RELATIVE_ERROR of itself. */
+export function countUpTo(histogram: Histogram, ms: number): number {
+  let all = 0;
+  for (const [bucket, count] of histogram) if (middleOf(bucket) <= ms) all += count;
+  return all;
+}
+
+/** The sum of the numbers, each told likewise. */
+export function sumOf(histogram: Histogram): number {
+  let sum = 0;
+  for (const [bucket, count] of histogram) sum += middleOf(bucket) * count;
+  return sum;
+}
+
 function bucketOf(ms: number): number {
   return ms <= 1 ? Math.max(0, Math.ceil(ms)) : 1 + Math.ceil(Math.log(ms) / Math.log(GROWTH));
 }

@@ -1,3 +1,4 @@
+import { sumOfUsage } from "./cost.ts";
 import { currentAttempt, type Job, type LogEvent } from "./job.ts";
 import type { JobEnded, StatsFact } from "./stats.ts";
 import { viewOf } from "./view.ts";
@@ -41,6 +42,7 @@ function ended(
 ): JobEnded {
   const { spec } = job;
   const attempt = currentAttempt(job);
+  const usage = sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? []));
   const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at), 0);
   return {
     type: "ended",
@@ -53,5 +55,7 @@ function ended(
     totalMs: Math.max(0, Date.parse(at) - spec.runAt),
     costUsd: cost_usd,
     wastedCostUsd: wasted_cost_usd,
+    promptTokens: usage.prompt_tokens,
+    completionTokens: usage.completion_tokens,
   };
 }

@@ -36,6 +36,9 @@ export type JobEnded = {
   /** The call that gave the answer, null if there was none or its price is not known; and the calls that gave none. */
   costUsd: number | null;
   wastedCostUsd: number;
+  /** Of all its calls, as reported or estimated; absent where an older version tells. */
+  promptTokens?: number;
+  completionTokens?: number;
 };
 
 /** A delivery to a job's webhook was given up. */
@@ -47,10 +50,17 @@ export type StatsFact = JobStarted | JobRetried | JobEnded | DeliveryGivenUp;
 const NANO = 1_000_000_000;
 
 /** What some jobs that ended came to. `costNano`: all that was paid, `wastedNano`: the part of it for nothing. */
-export type Tally = { jobs: number; failed: number; costNano: number; wastedNano: number };
+export type Tally = {
+  jobs: number;
+  failed: number;
+  costNano: number;
+  wastedNano: number;
+  promptTokens: number;
+  completionTokens: number;
+};
 
 /** The tally of all jobs of one tenant with one model of one provider. */
-type Share = Tally & { tenant: string; model: string; provider: string };
+export type Share = Tally & { tenant: string; model: string; provider: string };
 
 /** All that is counted over a span of time. Made of facts, and added up, by the functions below only. */
 export type Tallied = {
@@ -74,7 +84,14 @@ export type Tallied = {
 
 type Reasons = ReadonlyMap<ErrorCode, number>;
 
-const NO_JOBS: Tally = { jobs: 0, failed: 0, costNano: 0, wastedNano: 0 };
+export const NO_JOBS: Tally = {
+  jobs: 0,
+  failed: 0,
+  costNano: 0,
+  wastedNano: 0,
+  promptTokens: 0,
+  completionTokens: 0,
+};
 
 export const NOTHING: Tallied = {
   started: 0,
@@ -90,6 +107,16 @@ export const NOTHING: Tallied = {
   shares: new Map(),
   rest: NO_JOBS,
 };
+
+/** What an older version has counted, which may lack what is counted since: it counted none of it. */
+export function wholeOf(tallied: Partial<Tallied>): Tallied {
+  const whole = { ...NOTHING, ...tallied };
+  const shares = [...whole.shares].map(([key, share]): [string, Share] => [
+    key,
+    { ...NO_JOBS, ...share },
+  ]);
+  return { ...whole, shares: new Map(shares), rest: { ...NO_JOBS, ...whole.rest } };
+}
 
 /** What one fact adds. */
 export function tallyOf(fact: StatsFact): Tallied {
@@ -114,7 +141,9 @@ function ended(fact: JobEnded): Tallied {
   const failed = status === "failed" ? 1 : 0;
   const wastedNano = Math.round(fact.wastedCostUsd * NANO);
   const costNano = Math.round((fact.costUsd ?? 0) * NANO) + wastedNano;
-  const share = { tenant, model, provider, jobs: 1, failed, costNano, wastedNano };
+  const { promptTokens = 0, completionTokens = 0 } = fact;
+  const tally = { jobs: 1, failed, costNano, wastedNano, promptTokens, completionTokens };
+  const share = { tenant, model, provider, ...tally };
   return {
     ...NOTHING,
     completed: status === "completed" ? 1 : 0,
@@ -123,7 +152,7 @@ function ended(fact: JobEnded): Tallied {
     failedFor: errorCode === null ? NOTHING.failedFor : new Map([[errorCode, 1]]),
     ttftMs: seen(fact.ttftMs),
     latencyMs: seen(status === "completed" ? fact.totalMs : null),
-    shares: new Map([[keyOf(share), share]]),
+    shares: sharesOf(share),
   };
 }
 
@@ -189,12 +218,14 @@ export function dollars(nano: number): number {
   return nano / NANO;
 }
 
-function add(a: Tally, b: Tally): Tally {
+export function add(a: Tally, b: Tally): Tally {
   return {
     jobs: a.jobs + b.jobs,
     failed: a.failed + b.failed,
     costNano: a.costNano + b.costNano,
     wastedNano: a.wastedNano + b.wastedNano,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
   };
 }
 
@@ -202,9 +233,10 @@ function compareTallies(a: Tally, b: Tally): number {
   return b.costNano - a.costNano || b.jobs - a.jobs;
 }
 
-/** Unambiguous whatever the names hold. */
-function keyOf({ tenant, model, provider }: Share): string {
-  return JSON.stringify([tenant, model, provider]);
+/** One share, under a key that is unambiguous whatever the names hold. */
+export function sharesOf(share: Share): ReadonlyMap<string, Share> {
+  const { tenant, model, provider } = share;
+  return new Map([[JSON.stringify([tenant, model, provider]), share]]);
 }
 
 function mergeMaps<K, V>(

@@ -15,6 +15,7 @@ import { randomToken } from "../ids.ts";
 import { jobs } from "./jobs.ts";
 import { reads } from "./reads.ts";
 import { retries } from "./retries.ts";
+import { metrics } from "./metrics.ts";
 import { listing } from "./listing.ts";
 import { sockets } from "./sockets.ts";
 import { tokens } from "./tokens.ts";
@@ -74,6 +75,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);
+  app.route("/", metrics);
   app.route("/", webhooks);
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);

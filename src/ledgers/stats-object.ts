@@ -1,10 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { countActive } from "../domain/active.ts";
+import { addToEver, NEVER } from "../domain/ever.ts";
 import { merge, NOTHING, tallyOf, trim, type StatsFact } from "../domain/stats.ts";
 import { startOf, type Window } from "../domain/window.ts";
 import { MOST_SHARES, StatsStore, type Open } from "../storage/stats-store.ts";
-import type { Counted } from "./stats-rpc.ts";
+import type { Counted, Total } from "./stats-rpc.ts";
 
 /**
  * The least time between two writes of the running minute. Rows are billed, and an object that hears nothing for ten
@@ -23,7 +24,14 @@ const MOST_ACTIVE = 10_000;
  */
 export class StatsObject extends DurableObject<Env> {
   readonly #store = new StatsStore(this.ctx.storage);
-  #open: Open = this.#store.open() ?? { minute: 0, tallied: NOTHING, active: new Map() };
+  #open: Open = this.#store.open() ?? {
+    minute: 0,
+    tallied: NOTHING,
+    active: new Map(),
+    ever: NEVER,
+  };
+  /** All that was ever counted, as far as it is written. */
+  #written = this.#open.ever;
   #savedAt = -Infinity;
   #unsaved = false;
   #armed = false;
@@ -33,7 +41,8 @@ export class StatsObject extends DurableObject<Env> {
     const now = Date.now();
     const turned = this.#turnTo(startOf("minute", now), now);
     const tallied = trim(merge(this.#open.tallied, tallyOf(fact)), MOST_SHARES);
-    this.#open = { ...this.#open, tallied };
+    const ever = addToEver(this.#open.ever, fact, now);
+    this.#open = { ...this.#open, tallied, ever };
     this.#track(fact);
     this.#unsaved = true;
     // A minute that was closed is stored as such: the row of the open one must no longer hold it.
@@ -49,6 +58,11 @@ export class StatsObject extends DurableObject<Env> {
       tallied: trim(sum, MOST_SHARES),
       active: countActive(active.values(), Date.now()),
     };
+  }
+
+  /** Only what is written is told: a total that was less after a crash would pass for one that began anew. */
+  total(): Total {
+    return { ever: this.#written, active: countActive(this.#open.active.values(), Date.now()) };
   }
 
   override alarm(): void {
@@ -79,6 +93,7 @@ export class StatsObject extends DurableObject<Env> {
     const { active } = this.#open;
     for (const [job, { expiresAt }] of active) if (expiresAt <= now) active.delete(job);
     this.#store.saveOpen(this.#open);
+    this.#written = this.#open.ever;
     this.#savedAt = now;
     this.#unsaved = false;
   }

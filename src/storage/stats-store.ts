@@ -1,9 +1,10 @@
 import type { Active } from "../domain/active.ts";
-import { merge, NOTHING, trim, type Tallied } from "../domain/stats.ts";
+import { NEVER, type Ever } from "../domain/ever.ts";
+import { merge, NOTHING, trim, wholeOf, type Tallied } from "../domain/stats.ts";
 import { keptSince, startOf, type Unit } from "../domain/window.ts";
 
-/** The minute that runs, and the jobs that do. */
-export type Open = { minute: number; tallied: Tallied; active: Map<string, Active> };
+/** The minute that runs, the jobs that do, and all that was ever counted, that minute included. */
+export type Open = { minute: number; tallied: Tallied; active: Map<string, Active>; ever: Ever };
 
 /** Shares kept in one row: a row holds 2 MB (platform limit), and 200 of the longest names are a tenth of that. */
 export const MOST_SHARES = 200;
@@ -22,8 +23,10 @@ export class StatsStore {
   }
 
   open(): Open | null {
-    const open = this.#storage.kv.get<Open>(OPEN);
-    return open === undefined ? null : { ...open, tallied: { ...NOTHING, ...open.tallied } };
+    const open = this.#storage.kv.get<Omit<Open, "ever"> & Partial<Open>>(OPEN);
+    if (open === undefined) return null;
+    const { since, tallied } = open.ever ?? NEVER;
+    return { ...open, tallied: wholeOf(open.tallied), ever: { since, tallied: wholeOf(tallied) } };
   }
 
   saveOpen(open: Open): void {
@@ -49,7 +52,7 @@ export class StatsStore {
   #add(unit: Unit, start: number, tallied: Tallied): void {
     const key = keyOf(unit, start);
     const before = this.#storage.kv.get<Tallied>(key);
-    const sum = before === undefined ? tallied : merge({ ...NOTHING, ...before }, tallied);
+    const sum = before === undefined ? tallied : merge(wholeOf(before), tallied);
     this.#storage.kv.put(key, trim(sum, MOST_SHARES));
   }
 
@@ -61,7 +64,7 @@ export class StatsStore {
 
   *#rows(unit: Unit, range: Omit<SyncKvListOptions, "prefix">): Iterable<[string, Tallied]> {
     const rows = this.#storage.kv.list<Tallied>({ prefix: `${unit}:`, ...range });
-    for (const [key, tallied] of rows) yield [key, { ...NOTHING, ...tallied }];
+    for (const [key, tallied] of rows) yield [key, wholeOf(tallied)];
   }
 }
 

@@ -61,6 +61,8 @@ describe("the statistics are told", () => {
         totalMs: 8_000,
         costUsd: 0.0009225,
         wastedCostUsd: 0,
+        promptTokens: 9,
+        completionTokens: 90,
       },
     ]);
   });
@@ -85,6 +87,8 @@ describe("the statistics are told", () => {
         totalMs: 2 * MINUTE,
         costUsd: null,
         wastedCostUsd: 2 * 0.0009225,
+        promptTokens: 2 * 9,
+        completionTokens: 2 * 90,
       },
     ]);
   });

@@ -9,10 +9,13 @@ import {
   tallyOf,
   totalOf,
   trim,
+  wholeOf,
   type JobEnded,
   type JobStarted,
+  type Share,
   type StatsFact,
   type Tallied,
+  type Tally,
 } from "../../src/domain/stats.ts";
 import { LANES } from "../../src/domain/lane.ts";
 import { ErrorCode } from "../../src/schema/job.ts";
@@ -37,6 +40,8 @@ const COMPLETED: JobEnded = {
   totalMs: 8_100,
   costUsd: 0.0011,
   wastedCostUsd: 0,
+  promptTokens: 9,
+  completionTokens: 90,
 };
 
 function spends(tenant: string, costUsd: number): JobEnded {
@@ -77,7 +82,10 @@ const factEnded: fc.Arbitrary<StatsFact> = fc.record({
   totalMs: fc.integer({ min: 0, max: 1_000_000 }),
   costUsd,
   wastedCostUsd: dollars,
+  promptTokens: count,
+  completionTokens: count,
 });
+const SUMS = ["jobs", "failed", "costNano", "wastedNano", "promptTokens"] as const;
 const fact = fc.oneof(factStarted, factRetried, factEnded);
 const facts = fc.array(fact, { maxLength: 40 });
 /** What may lie in a row: some of the shares have gone to the rest already. */
@@ -128,7 +136,13 @@ describe("a fact", () => {
   it("of a cost says what was paid in all, and what of it for nothing", () => {
     const costs = { costUsd: 0.002, wastedCostUsd: 0.001 };
     const total = totalOf(tallied({ ...COMPLETED, ...costs }, { ...COMPLETED, costUsd: null }));
-    expect(total).toEqual({ jobs: 2, failed: 0, costNano: 3_000_000, wastedNano: 1_000_000 });
+    expect(total).toMatchObject({ jobs: 2, costNano: 3_000_000, wastedNano: 1_000_000 });
+  });
+
+  it("of an end says how many tokens it took; who is of an older version does not say", () => {
+    const { promptTokens: _, completionTokens: __, ...old } = COMPLETED;
+    const total = totalOf(tallied(COMPLETED, old));
+    expect(total).toMatchObject({ jobs: 2, promptTokens: 9, completionTokens: 90 });
   });
 });
 
@@ -168,7 +182,7 @@ describe("what is counted", () => {
         expect(totalOf(whole).jobs).toBe(ends);
         for (const field of ["tenant", "model", "provider"] as const) {
           const groups = groupBy(trimmed, field, most);
-          for (const sum of ["jobs", "failed", "costNano", "wastedNano"] as const) {
+          for (const sum of SUMS) {
             const all = groups.reduce((total, group) => total + group[sum], 0);
             expect(all).toBe(totalOf(whole)[sum]);
           }
@@ -188,6 +202,20 @@ describe("what is counted", () => {
       [null, 0.1],
     ]);
     expect(groupBy(all, "tenant", 1).map(({ value }) => value)).toEqual(["large", null]);
+  });
+
+  it("by an older version is whole with what is counted since: none of it", () => {
+    const { undelivered: _, ...counts } = trim(tallied(spends("acme", 1), spends("globex", 2)), 1);
+    const old = JSON.parse(
+      JSON.stringify({ ...counts, shares: [...counts.shares] }, (name, value: unknown) =>
+        name.endsWith("Tokens") ? undefined : value,
+      ),
+    ) as { shares: [string, Share][]; rest: Tally };
+    const before = { ...counts, rest: old.rest, shares: new Map(old.shares) };
+    expect(totalOf({ ...NOTHING, ...before }).promptTokens).toBeNaN();
+    const sum = merge(wholeOf(before), tallied(COMPLETED));
+    expect(sum.undelivered).toBe(0);
+    expect(totalOf(sum)).toMatchObject({ jobs: 3, promptTokens: 9 });
   });
 
   it("tells apart names that only look alike when they are written one after the other", () => {

@@ -33,6 +33,7 @@ const ROUTES: [string, string, string][] = [
   ["GET", "/ws/jobs/{id}", "/ws/jobs/known"],
   ["GET", "/ws", "/ws"],
   ["GET", "/api/admin/stats", "/api/admin/stats"],
+  ["GET", "/metrics", "/metrics"],
   ["POST", "/api/webhook-secret/rotate", "/api/webhook-secret/rotate"],
   ["POST", "/api/webhook-test", "/api/webhook-test"],
 ];

@@ -236,6 +236,7 @@ describe("real answers", () => {
     await ask("GET", "/health", 200, { url: "/health" });
     await ask("GET", "/api/admin/stats", 200, { url: "/api/admin/stats?window_seconds=86400" });
     await ask("GET", "/api/admin/stats", 400, { url: "/api/admin/stats?window_seconds=1" });
+    await ask("GET", "/metrics", 200, { url: "/metrics" });
     await ask("GET", "/ws/jobs/{id}", 426, { url: "/ws/jobs/documented" });
     await ask("GET", "/ws", 426, { url: "/ws" });
     judged.add(

@@ -1,12 +1,16 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { JobEnded, JobStarted } from "../../src/domain/stats.ts";
 import { totalOf } from "../../src/domain/stats.ts";
 import { windowOf } from "../../src/domain/window.ts";
-import { readStats, SHARDS, statsShardOf, tellStats } from "../../src/ledgers/stats-stub.ts";
-import type { Counted } from "../../src/ledgers/stats-rpc.ts";
+import {
+  readStats,
+  readTotal,
+  SHARDS,
+  statsShardOf,
+  tellStats,
+} from "../../src/ledgers/stats-stub.ts";
+import { ENDED, later, shardNamed, STARTED } from "./shard.ts";
 import { DAY_MS, holdClock, logged, newName, passTime } from "./support.ts";
 
 const SECOND = 1_000;
@@ -19,45 +23,6 @@ beforeEach(() => {
   shard = shardNamed(newName());
   vi.setSystemTime(Math.ceil(Date.now() / DAY_MS) * DAY_MS);
 });
-
-/** A shard of a test's own. Its object is asked anew each time, as a new stub is taken after an eviction. */
-function shardNamed(name: string) {
-  const object = () => env.STATS.getByName(name);
-  return {
-    object,
-    start: (over: Partial<JobStarted> = {}) => object().note({ ...STARTED, ...later(), ...over }),
-    retry: () => object().note({ type: "retried", job: "job-1", errorCode: "timeout" }),
-    end: (over: Partial<JobEnded> = {}) => object().note({ ...ENDED, ...over }),
-    count: async (seconds = 3_600): Promise<Counted> =>
-      object().count(windowOf(seconds, Date.now())),
-    stored: () =>
-      runInDurableObject(object(), async (_stats, { storage }) => ({
-        keys: [...storage.kv.list()].map(([key]) => key.replace(/:.*/, "")),
-        alarm: await storage.getAlarm(),
-      })),
-    evict: () => evictDurableObject(object()),
-    alarm: () => runDurableObjectAlarm(object()),
-  };
-}
-
-const STARTED = { type: "started", job: "job-1", lane: "normal", queueMs: 40 } as const;
-const ENDED: JobEnded = {
-  type: "ended",
-  job: "job-1",
-  tenant: "acme",
-  model: "gpt-4o",
-  provider: "openai",
-  status: "completed",
-  errorCode: null,
-  ttftMs: 620,
-  totalMs: 8_100,
-  costUsd: 0.0011,
-  wastedCostUsd: 0,
-};
-
-function later() {
-  return { expiresAt: Date.now() + 150 * SECOND };
-}
 
 describe("what the jobs tell", () => {
   it("is counted at once", async () => {
@@ -227,6 +192,9 @@ describe("the shards together", () => {
     expect(active.normal).toBe(10);
     expect(missing).toBe(0);
     expect([...tallied.shares.values()]).toMatchObject([{ tenant: "acme", jobs: 30 }]);
+    const total = await readTotal(env);
+    expect(total).toMatchObject({ active: { normal: 10 }, missing: 0 });
+    expect(total.ever.since).not.toBeNull();
   });
 
   it("share the jobs evenly, and a job always has the same", () => {
@@ -251,5 +219,6 @@ describe("the shards together", () => {
     expect(logged.at(-1)).toContain("stats.untold");
     const { missing } = await readStats({ ...env, STATS }, windowOf(60, Date.now()));
     expect(missing).toBe(1);
+    expect((await readTotal({ ...env, STATS })).missing).toBe(1);
   });
 });

@@ -60,7 +60,7 @@ export class OpenApiJudge {
       ? await allFrames(response)
       : [{ data: await response.text() }];
     const bodies = frames.flatMap(({ data = "" }) =>
-      data === "" ? [] : [JSON.parse(data) as unknown],
+      data === "" ? [] : [type.includes("metrics-text") ? data : (JSON.parse(data) as unknown)],
     );
     return (bodies.length > 0 ? bodies : [undefined]).flatMap((body) =>
       this.faultsOf(method, path, response, body),

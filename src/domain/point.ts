@@ -1,0 +1,50 @@
+import { currentAttempt, type Job } from "./job.ts";
+import type { StatsFact } from "./stats.ts";
+
+/** A data point as Analytics Engine takes it: one index, blobs and doubles by their places. */
+export type Point = { indexes: [string]; blobs: string[]; doubles: number[] };
+
+/** The longest index in bytes of UTF-8 (platform limit). */
+const MAX_INDEX_BYTES = 96;
+
+/** For a span that was not measured: a double cannot be absent, and 0 would be the best of all. */
+const UNMEASURED = -1;
+
+/**
+ * What is written of a fact about a job, if anything. The places are for ever: what was written is read by them
+ * (docs/metrics.md). A new value takes the next place that is free.
+ */
+export function pointOf(job: Job, fact: StatsFact): Point | null {
+  if (fact.type === "undelivered") return null;
+  const { spec } = job;
+  const route = spec.routes[currentAttempt(job)?.route ?? job.route];
+  const end = fact.type === "ended" ? fact : null;
+  const errorCode = fact.type === "started" ? null : fact.errorCode;
+  return {
+    indexes: [cut(spec.tenant)],
+    blobs: [
+      fact.type,
+      spec.routes[0]?.name ?? "",
+      route?.provider ?? "",
+      end?.status ?? "",
+      errorCode ?? "",
+      spec.lane,
+    ],
+    doubles: [
+      (fact.type === "started" ? fact.queueMs : null) ?? UNMEASURED,
+      end?.ttftMs ?? UNMEASURED,
+      end?.totalMs ?? UNMEASURED,
+      end?.promptTokens ?? 0,
+      end?.completionTokens ?? 0,
+      end?.costUsd ?? 0,
+      end?.wastedCostUsd ?? 0,
+      job.attempts.length,
+    ],
+  };
+}
+
+/** As much of a name as an index holds, in whole characters. */
+function cut(name: string): string {
+  const { read } = new TextEncoder().encodeInto(name, new Uint8Array(MAX_INDEX_BYTES));
+  return name.slice(0, read);
+}

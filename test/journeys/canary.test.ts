@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { Api, expectJson } from "../support/api.ts";
+import { Canaries } from "../support/canaries.ts";
+import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
+import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
+import { answer } from "../support/receiver-behaviour.ts";
+import { Receiver } from "../support/receiver.ts";
+
+/** Every secret there is in the life of a job, each planted where it belongs (invariant 9). */
+const canaries = new Canaries();
+const ADMIN_API_KEY = canaries.plant("admin key", { plain: true });
+const SIGNING_KEY = canaries.plant("signing key", { plain: true });
+const PROVIDER_KEY = canaries.plant("provider key", { plain: true });
+const prompt = canaries.plant("prompt");
+const system = canaries.plant("system message");
+const result = canaries.plant("result");
+const toolArguments = canaries.plant("tool arguments");
+const providerText = canaries.plant("provider's error");
+const header = canaries.plant("callback header", { plain: true });
+const path = canaries.plant("path of the webhook", { plain: true });
+const query = canaries.plant("query of the webhook", { plain: true });
+const receiverText = canaries.plant("receiver's answer");
+const metadata = canaries.plant("metadata");
+const user = canaries.plant("user");
+const key = `not/an/id:${canaries.plant("idempotency key", { plain: true })}`;
+const wrongKey = canaries.plant("wrong key", { plain: true });
+const wrongToken = canaries.plant("wrong token", { plain: true });
+const wrongField = canaries.plant("value of a field", { plain: true });
+
+let journey: Journey;
+let receiver: Receiver;
+let admin: Api;
+/** Every answer that was an error. */
+const refusals: string[] = [];
+
+beforeAll(async () => {
+  receiver = await Receiver.start();
+  const vars = {
+    AUTH_MODE: "keys",
+    OPENAI_API_KEY: PROVIDER_KEY,
+    WEBHOOK_ALLOWED_ORIGINS: receiver.origin,
+  };
+  journey = await startJourney(vars, { ADMIN_API_KEY, SIGNING_KEY });
+  admin = new Api(journey.product.url, { authorization: `Bearer ${ADMIN_API_KEY}` });
+});
+afterAll(async () => {
+  await journey.close();
+  await receiver.close();
+});
+
+/** Asks for what must be refused, and keeps the refusal: its body and its headers. */
+async function refused(path: string, init: RequestInit = {}, api = admin): Promise<number> {
+  const response = await api.fetch(path, init);
+  const text = await response.text();
+  expect([path, response.ok, text === ""]).toEqual([path, false, false]);
+  refusals.push(JSON.stringify([...response.headers]), text);
+  return response.status;
+}
+
+function refusedJob(body: unknown, headers: Record<string, string> = {}): Promise<number> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const json = { "content-type": "application/json", ...headers };
+  return refused("/api/jobs", { method: "POST", body: text, headers: json });
+}
+
+/** A job with a canary in every field, whose calls meet what the directive says. */
+function jobMeeting(directive: string, over: object = {}) {
+  return {
+    messages: [
+      { role: "system", content: system },
+      { role: "user", content: `${freshPrompt(directive)} ${prompt}` },
+    ],
+    max_attempts: 2,
+    user,
+    metadata: { note: metadata },
+    webhook_url: receiver.url(`/${path}?token=${query}`),
+    callback_headers: { authorization: `Bearer ${header}` },
+    webhook_events: ["job.started", "job.progress"],
+    ...over,
+  };
+}
+
+function calledBack(callback_headers: Record<string, string>) {
+  return jobMeeting("", { callback_headers });
+}
+
+/** What the provider of a job says whose own words these are. */
+function jobAnswered(behave: Parameters<Journey["script"]>[1]) {
+  const job = jobMeeting("");
+  journey.script(job.messages.at(-1)?.content ?? "", behave);
+  return job;
+}
+
+async function submit(job: object, idempotencyKey?: string) {
+  const accepted = await admin.submit(job, idempotencyKey);
+  const [, grant = "", signature = ""] = accepted.subscribe_token.split(".");
+  canaries.watch("subscribe token", grant);
+  canaries.watch("subscribe token", signature);
+  return accepted;
+}
+
+describe("the whole life of a job", () => {
+  it.concurrent("is followed by every way there is, to a good end", async ({ expect }) => {
+    const rotated = await admin.post("/api/webhook-secret/rotate", {});
+    const { secret } = await expectJson<{ secret: string }>(rotated, 200);
+    canaries.watch("webhook secret", secret.replace("whsec_", ""));
+    const toolCalls = [{ name: "look_up", arguments: JSON.stringify({ q: toolArguments }) }];
+    const tokens = [result, result];
+    const job = jobAnswered(() => ({ kind: "answer", tokens, toolCalls, everyMs: 50 }));
+    const { job_id, subscribe_token, events_url } = await submit(job, key);
+    const protocols = ["jobs.v1", `bearer.${subscribe_token}`];
+    const one = await SocketFollower.open(admin.url, `/ws/jobs/${job_id}`, {}, protocols);
+    const stream = await journey.api.fetch(events_url);
+    expect(await stream.text()).toContain(JSON.stringify(result).slice(1, -1));
+    expect(await one.closed).toBe(1000);
+    await admin.ended(job_id);
+    await receiver.received(1, { timeoutMs: 20_000 });
+    expect((await admin.replay(job, key)).job_id).toBe(job_id);
+    expect(await refusedJob({ ...job, user: `${user}.` }, { "idempotency-key": key })).toBe(422);
+    expect(await refused(`/api/jobs/${job_id}/retry`, { method: "POST" })).toBe(409);
+    await admin.delete(job_id);
+    expect(await refused(`/api/jobs/${job_id}`)).toBe(410);
+  });
+
+  it.concurrent("meets every fault of a provider, which says more than it should", async () => {
+    const body = { error: { message: `${providerText} ${prompt} ${PROVIDER_KEY}`, code: system } };
+    const faults = [
+      jobAnswered(() => ({ kind: "status", status: 401, body })),
+      jobAnswered(() => ({ kind: "status", status: 500, body })),
+      jobAnswered(() => ({ kind: "status", status: 429, retryAfter: providerText, body })),
+      jobAnswered(() => ({ kind: "status", status: 400, body })),
+      jobMeeting("[malformed]"),
+      jobMeeting("[cut=3 reset]"),
+      jobMeeting("[contentFilter]"),
+      jobMeeting("[cut=2 x1][tokens=3]"),
+    ];
+    const accepted = await Promise.all(faults.map((job) => submit(job)));
+    const ends = await Promise.all(accepted.map(({ job_id }) => admin.ended(job_id)));
+    expect(ends.map(({ status }) => status)).toEqual([
+      ...Array.from({ length: 7 }, () => "failed"),
+      "completed",
+    ]);
+    // What the job says of its failure is a told error too.
+    const failures = ends.map(({ error, error_code }) => `${error} ${error_code}`);
+    const attempts = accepted.map(async ({ job_id }) => admin.attempts(job_id));
+    const told = (await Promise.all(attempts)).flat().map((one) => JSON.stringify(one));
+    refusals.push(...failures, ...told);
+    const again = await admin.retry(accepted[0]?.job_id ?? "");
+    expect((await admin.ended(again.job_id)).status).toBe("failed");
+  });
+
+  it.concurrent("is cancelled, and its webhook told until it wants no more", async ({ expect }) => {
+    const refusing = `/gone-${path}`;
+    receiver.plan(refusing, answer(500, {}, receiverText), answer(410, {}, receiverText));
+    const over = { webhook_url: receiver.url(refusing), webhook_events: [] };
+    const { job_id } = await submit(jobMeeting("[tokens=400 every=50]", over));
+    await admin.firstEvent(job_id, ({ type }) => type === "delta");
+    await admin.cancel(job_id);
+    await receiver.received(2, { path: refusing, timeoutMs: 30_000 });
+    const settled = async () => {
+      const answer = await admin.fetch(`/api/jobs/${job_id}/deliveries`);
+      const { deliveries } = await expectJson<{ deliveries: { status: string }[] }>(answer, 200);
+      return deliveries.map(({ status }) => status);
+    };
+    await expect.poll(settled, { timeout: 20_000 }).toEqual(["gone"]);
+  });
+
+  it.concurrent("is asked for in every wrong way", async () => {
+    const stranger = (authorization: string) => new Api(admin.url, { authorization });
+    const strangers = [`Bearer ${wrongKey}`, `Basic ${wrongKey}`, wrongKey].map(stranger);
+    for (const api of strangers) {
+      expect(await refused("/api/jobs/known", {}, api)).toBe(401);
+      expect(await refused("/metrics", {}, api)).toBe(401);
+    }
+    const tokened = `/api/jobs/known/events?token=${wrongToken}`;
+    expect(await refused(tokened, {}, journey.api)).toBe(401);
+    expect(await refusedUpgrade(admin.url, `/ws/jobs/known?token=${wrongToken}`)).toBe(401);
+    expect(await refusedUpgrade(admin.url, "/ws", ["jobs.v1", `bearer.${wrongToken}`])).toBe(401);
+    for (const place of ["", "api/", "api/jobs/x/", "api/admin/", "api/admin/dead-letter/"]) {
+      await refused(`/${place}${wrongField}/${wrongField}`);
+    }
+    expect(await refused(`/api/jobs/${wrongField}`)).toBe(404);
+    expect(await refused(`/api/jobs?cursor=${wrongField}&status=${wrongField}`)).toBe(400);
+    expect(await refused(`/api/jobs/x/events?after=${wrongField}`)).toBeGreaterThanOrEqual(400);
+    expect(await refused(`/api/admin/stats?window_seconds=${wrongField}`)).toBe(400);
+    expect(await refusedJob(`{"prompt":${JSON.stringify(prompt)}`)).toBe(400);
+    expect(await refusedJob(`{"prompt":"x" "${wrongField}"}`)).toBe(400);
+    expect(await refusedJob(wrongField)).toBe(400);
+    expect(await refusedJob({ prompt }, { "content-type": "text/plain" })).toBe(415);
+    expect(await refusedJob({ prompt }, { "idempotency-key": `${wrongField} ${wrongField}` })).toBe(
+      400,
+    );
+    expect(await refusedJob({ prompt: prompt.repeat(12_000) })).toBe(413);
+  });
+
+  // The name of a field, and of a model, is told to whoever sent it wrong; its value never.
+  it.concurrent("is submitted with a wrong value in every field", async () => {
+    const wrong = {
+      messages: [{ role: wrongField, content: prompt }],
+      params: { temperature: wrongField, tool_choice: wrongField },
+      priority: wrongField,
+      profile: wrongField,
+      max_attempts: wrongField,
+      delay_seconds: wrongField,
+      user: { name: user },
+      metadata: { note: { text: metadata } },
+      webhook_events: [wrongField],
+      retention_seconds: wrongField,
+    };
+    for (const [field, value] of Object.entries(wrong)) {
+      const job = field === "messages" ? {} : { prompt };
+      expect([field, await refusedJob({ ...job, [field]: value })]).toEqual([field, 400]);
+    }
+    expect(await refusedJob({ prompt, metadata: { note: metadata.repeat(20) } })).toBe(400);
+    expect(await refusedJob(calledBack({ host: header }))).toBe(400);
+    expect(await refusedJob(calledBack({ "x-a": `${header}\n${header}` }))).toBe(400);
+    expect(await refusedJob(calledBack({ "x-a": header.repeat(200) }))).toBe(400);
+    for (const base of ["http://127.0.0.1:1", "https://10.0.0.1", "ftp://x.example", "nonsense"]) {
+      const webhook_url = `${base}/${path}?token=${query}`;
+      expect(await refusedJob({ prompt, webhook_url })).toBe(422);
+      expect(await refused("/api/webhook-test", posted({ url: webhook_url }))).toBe(422);
+    }
+    expect(await refused("/api/webhook-test", posted({ url: [query] }))).toBe(400);
+    expect(await refused("/api/webhook-secret/rotate", posted({ overlap_seconds: query }))).toBe(
+      400,
+    );
+    expect(await refused("/api/admin/dead-letter/retry", posted({ filter: query }))).toBe(400);
+  });
+});
+
+function posted(body: unknown): RequestInit {
+  const headers = { "content-type": "application/json" };
+  return { method: "POST", body: JSON.stringify(body), headers };
+}
+
+describe("of all the secrets in it", () => {
+  it("none is in any line that was logged", async () => {
+    const lines = journey.product.harness.getLogs().map((line) => JSON.stringify(line));
+    for (const event of ["job.completed", "job.failed", "job.retried", "delivery.attempted"]) {
+      expect([event, lines.some((line) => line.includes(event))]).toEqual([event, true]);
+    }
+    expect(canaries.leaks(lines)).toEqual([]);
+  });
+
+  it("none is in any error that was answered", () => {
+    expect(refusals.length).toBeGreaterThan(80);
+    expect(canaries.leaks(refusals)).toEqual([]);
+  });
+
+  it("each was there to be told: the provider, the receiver and the caller had them", async () => {
+    const calls = journey.provider.calls.map(({ body, headers }) =>
+      JSON.stringify([body, headers]),
+    );
+    const heard = receiver.all.map(({ path, headers, text }) =>
+      JSON.stringify([path, headers, text]),
+    );
+    const seen = new Set([...calls, ...heard, ...refusals].flatMap((text) => canaries.in(text)));
+    for (const name of ["prompt", "system message", "provider key", "result", "tool arguments"]) {
+      expect([name, seen.has(name)]).toEqual([name, true]);
+    }
+    for (const name of ["callback header", "path of the webhook", "query of the webhook"]) {
+      expect([name, seen.has(name)]).toEqual([name, true]);
+    }
+  });
+});
