@@ -3,7 +3,7 @@ import type { Context } from "hono";
 
 import type { JobRpc } from "../job-rpc.ts";
 import { Connected, EventPage, JobEvent } from "../schema/event.ts";
-import { authenticateSubscriber, expiryOf } from "./auth.ts";
+import { expiryOf, needsToFollow, whileLetIn } from "./auth.ts";
 import { somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -29,7 +29,7 @@ const eventsRoute = createRoute({
   summary: "Follow a job by Server-Sent Events",
   description:
     "Starts with an unnumbered `connected` frame, then the log from the cursor, then what comes, until the job has ended. 204 at or past the end. With `Accept: application/json` it is a page of the log instead.",
-  middleware: [authenticateSubscriber] as const,
+  ...needsToFollow(),
   request: {
     params: JobParams,
     query: z.object({
@@ -52,7 +52,7 @@ const eventsRoute = createRoute({
       },
     },
     204: { description: "Nothing more will ever come" },
-    ...problems(400, 401, 404, 410, 500, 503),
+    ...problems(400, 401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -74,7 +74,7 @@ async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: n
   const config = c.get("config");
   const stream = new EventStream(config);
   const reading = { job, first, after, maxBacklog: config.SSE_MAX_BACKLOG_BYTES };
-  const expired = expiryOf(c);
+  const expired = expiryOf(c, stream.gone);
   const log = follow(reading, AbortSignal.any([stream.gone, expired]));
   // Not under waitUntil, which ends 30 s after an answer: the body being streamed keeps this alive.
   void stream.run(first, log, { left: c.req.raw.signal, expired });
@@ -90,12 +90,14 @@ async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: n
 /** The same log for those who poll it: a page of events, held until there is one if asked to. */
 async function eventPage(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
   const until = Date.now() + waitOf(c.req.query("wait")) * 1_000;
-  const gone = AbortSignal.any([c.req.raw.signal, expiryOf(c)]);
-  let page = found(await (await job()).log(after));
-  while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
-    await somethingNew({ job, after, awaits: "event", until }, gone);
-    page = found(await (await job()).log(after));
-  }
+  const page = await whileLetIn(c, async (gone) => {
+    let page = found(await (await job()).log(after));
+    while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
+      await somethingNew({ job, after, awaits: "event", until }, gone);
+      page = found(await (await job()).log(after));
+    }
+    return page;
+  });
   if (!page.ended) c.header("retry-after", "1");
   const events = page.events.map(({ json }) => JSON.parse(json) as JobEvent);
   const { jobId: job_id, status, lastSeq: last_seq, more: has_more } = page;

@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import type { Found, JobRpc } from "../job-rpc.ts";
 import { jobNamed } from "../job-stub.ts";
 import { AttemptView, JobView } from "../schema/job.ts";
-import { authenticate } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { jobGone, jobNotFound } from "./errors.ts";
@@ -26,11 +26,11 @@ const cancelRoute = createRoute({
   summary: "Cancel a job",
   description:
     "Final. The answer holds the text so far. A job that has ended already is answered as it is.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:write"),
   request: { params: JobParams },
   responses: {
     200: { description: "The job", content: { "application/json": { schema: JobView } } },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -42,9 +42,9 @@ const deleteRoute = createRoute({
   summary: "Delete a job",
   description:
     "Cancels it if it has not ended, and deletes all it held at once. The id answers 410 from then on.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:write"),
   request: { params: JobParams },
-  responses: { 204: { description: "Deleted" }, ...problems(401, 404, 410, 500, 503) },
+  responses: { 204: { description: "Deleted" }, ...problems(401, 403, 404, 410, 500, 503) },
 });
 
 const attemptsRoute = createRoute({
@@ -53,7 +53,7 @@ const attemptsRoute = createRoute({
   operationId: "listAttempts",
   tags: ["jobs"],
   summary: "The calls a job has made",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: { params: JobParams },
   responses: {
     200: {
@@ -64,7 +64,7 @@ const attemptsRoute = createRoute({
         },
       },
     },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 
