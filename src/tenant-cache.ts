@@ -1,8 +1,6 @@
 import { BoundedMap } from "./bounded-map.ts";
-import { configOf } from "./config.ts";
 import type { TenantRecord } from "./domain/tenant-record.ts";
 import { tenantName } from "./ids.ts";
-import { tenantNamed } from "./ledgers/tenant-stub.ts";
 import { logFault } from "./log.ts";
 
 /** Tenants that are remembered, and as many names that are none's: those who try names must not push out the others. */
@@ -88,19 +86,4 @@ export class TenantCache {
   #remembered(tenant: string): Remembered<TenantRecord | null> | undefined {
     return this.#known.get(tenant) ?? this.#unknown.get(tenant);
   }
-}
-
-const caches = new WeakMap<Env, TenantCache>();
-
-/** The isolate's own. */
-export function tenantCache(env: Env): TenantCache {
-  const known = caches.get(env);
-  if (known !== undefined) return known;
-  const cache = new TenantCache({
-    read: async (tenant) => tenantNamed(env, await tenantName(tenant)).record(tenant),
-    now: Date.now,
-    maxAgeMs: configOf(env).KEY_MAX_AGE_SECONDS * 1_000,
-  });
-  caches.set(env, cache);
-  return cache;
 }

@@ -5,10 +5,11 @@ import { parseApiKey, type ApiKey } from "../domain/api-key.ts";
 import { limitsOf, NO_LIMITS } from "../domain/tenant.ts";
 import { OPERATOR, validKey, type KeptKey, type TenantRecord } from "../domain/tenant-record.ts";
 import { tenantName } from "../ids.ts";
+import { knownTenants } from "../known-tenants.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";
 import { logFault } from "../log.ts";
 import { Scope } from "../schema/tenant.ts";
-import { tenantCache, type Later } from "../tenant-cache.ts";
+import type { Later } from "../tenant-cache.ts";
 import type { App, Principal } from "./context.ts";
 import { ApiError } from "./errors.ts";
 
@@ -64,7 +65,7 @@ async function isStillValid(
   keyId: string,
   maxAgeMs: number,
 ): Promise<boolean> {
-  const cache = tenantCache(c.env);
+  const cache = knownTenants(c.env);
   try {
     const record = await cache
       .get(tenant, later(c), maxAgeMs)
@@ -78,7 +79,7 @@ async function isStillValid(
 type FoundKey = { record: TenantRecord; kept: KeptKey };
 
 async function find(c: Context<App>, { tenant, keyId }: ApiKey): Promise<FoundKey | null> {
-  const cache = tenantCache(c.env);
+  const cache = knownTenants(c.env);
   for (const maxAgeMs of [undefined, JUST_MADE_MS]) {
     const record = await reached(cache.get(tenant, later(c), maxAgeMs), tenant);
     const kept = validKey(record, keyId, Date.now());

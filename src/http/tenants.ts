@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { isReserved, type TenantChange, type TenantRecord } from "../domain/tenant-record.ts";
 import { listedTenant, tenantView } from "../domain/tenant-view.ts";
 import { tenantName } from "../ids.ts";
+import { knownTenants } from "../known-tenants.ts";
 import { directory } from "../ledgers/directory-stub.ts";
 import type { TenantRpc } from "../ledgers/tenant-rpc.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";
@@ -15,7 +16,6 @@ import {
   TenantName,
   TenantView,
 } from "../schema/tenant.ts";
-import { tenantCache } from "../tenant-cache.ts";
 import { needs } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
@@ -153,7 +153,7 @@ export async function written<W extends { record?: TenantRecord | null }>(
 ): Promise<W> {
   const asOf = Date.now();
   const result = await write(await tenantObject(c.env, tenant));
-  if (result.record !== undefined) tenantCache(c.env).put(tenant, result.record, asOf);
+  if (result.record !== undefined) knownTenants(c.env).put(tenant, result.record, asOf);
   return result;
 }
 
