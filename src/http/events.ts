@@ -1,7 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { JobRpc } from "../job-rpc.ts";
+import type { OwnJob } from "../job-rpc.ts";
 import { Connected, EventPage, JobEvent } from "../schema/event.ts";
 import { expiryOf, needsToFollow, whileLetIn } from "./auth.ts";
 import { somethingNew } from "./changes.ts";
@@ -68,7 +68,7 @@ events.openapi(eventsRoute, async (c) => {
   return wantsPages(c.req.header("accept")) ? eventPage(c, job, after) : eventStream(c, job, after);
 });
 
-async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+async function eventStream(c: Context<App>, job: () => Promise<OwnJob>, after: number) {
   const first = found(await (await job()).log(after));
   if (first.ended && after >= first.lastSeq) return c.body(null, 204);
   const config = c.get("config");
@@ -88,7 +88,7 @@ async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: n
 }
 
 /** The same log for those who poll it: a page of events, held until there is one if asked to. */
-async function eventPage(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+async function eventPage(c: Context<App>, job: () => Promise<OwnJob>, after: number) {
   const until = Date.now() + waitOf(c.req.query("wait")) * 1_000;
   const page = await whileLetIn(c, async (gone) => {
     let page = found(await (await job()).log(after));

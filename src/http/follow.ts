@@ -1,11 +1,11 @@
-import type { Frame, JobRpc, LogPage } from "../job-rpc.ts";
+import type { Frame, OwnJob, LogPage } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import { jobSocket } from "./job-socket.ts";
 
 /** One reader's way through a job's log. */
 export type Reading = {
   /** A fresh stub at every call: one that has thrown is broken for good. */
-  job: () => Promise<JobRpc>;
+  job: () => Promise<OwnJob>;
   /** The log after the cursor, if it was read already. */
   first?: LogPage;
   /** `seq` of the last event the reader has. */

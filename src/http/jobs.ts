@@ -1,8 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { Found, JobRpc } from "../job-rpc.ts";
-import { jobNamed } from "../job-stub.ts";
+import type { Found, OwnJob } from "../job-rpc.ts";
+import { ownJobNamed } from "../job-stub.ts";
 import { AttemptView, JobView } from "../schema/job.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
@@ -87,9 +87,10 @@ jobs.openapi(cancelRoute, async (c) => {
 });
 
 /** The object of one of the caller's own jobs. An id that cannot be one is unknown, and names no object. */
-export async function jobStub(c: Context<App>, id: string): Promise<JobRpc> {
+export async function jobStub(c: Context<App>, id: string): Promise<OwnJob> {
   if (!mayName(c, id)) throw jobNotFound();
-  return jobNamed(c.env, await objectName(c.get("principal").tenant, id));
+  const { tenant } = c.get("principal");
+  return ownJobNamed(c.env, await objectName(tenant, id), tenant);
 }
 
 /** Whether an id can be a job's, and one the caller was let in for. */

@@ -1,4 +1,4 @@
-import type { Found, JobRpc, LogPage } from "../job-rpc.ts";
+import type { Found, OwnJob, LogPage } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { SocketMessage, SocketNote } from "../schema/socket.ts";
 import { follow, JobDeleted } from "./follow.ts";
@@ -7,7 +7,7 @@ import { hasRoom } from "./socket-room.ts";
 type SessionPorts = {
   /** What is in the log of one of the caller's own jobs after this `seq`. Rejects where it cannot be reached. */
   read: (id: string, after: number) => Promise<Found<LogPage>>;
-  job: (id: string) => Promise<JobRpc>;
+  job: (id: string) => Promise<OwnJob>;
   /** Text that may wait for the client, in characters. */
   maxBacklog: number;
 };
