@@ -6,7 +6,7 @@ import { base62, formatApiKey, parseApiKey } from "../../src/domain/api-key.ts";
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 const BASE62 = `0123456789${LETTERS.toUpperCase()}${LETTERS}`;
 const letters = (of: string, minLength: number, maxLength: number) =>
-  fc.string({ unit: fc.constantFrom(...of), minLength, maxLength });
+  fc.string({ unit: fc.constantFrom(...of.split("")), minLength, maxLength });
 
 const environments = fc.constantFrom("live" as const, "test" as const);
 const tenants = fc

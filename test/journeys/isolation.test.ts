@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Scope } from "../../src/schema/tenant.ts";
-import { Api, expectJson } from "../support/api.ts";
+import { type Api, expectJson } from "../support/api.ts";
 import { SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { askRaw, type Raw } from "../support/raw.ts";
