@@ -2,8 +2,14 @@ import type { Context } from "hono";
 
 import { hashOf, isCurrentHash, isKeyOf } from "../api-key-hash.ts";
 import { parseApiKey, type ApiKey } from "../domain/api-key.ts";
-import { limitsOf, NO_LIMITS } from "../domain/tenant.ts";
-import { OPERATOR, validKey, type KeptKey, type TenantRecord } from "../domain/tenant-record.ts";
+import { NO_LIMITS } from "../domain/tenant.ts";
+import {
+  limitsFor,
+  OPERATOR,
+  validKey,
+  type KeptKey,
+  type TenantRecord,
+} from "../domain/tenant-record.ts";
 import { tenantName } from "../ids.ts";
 import { knownTenants } from "../known-tenants.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";
@@ -29,8 +35,8 @@ export async function keyHolder(c: Context<App>, text: string): Promise<Principa
   const matches = await isKeyOf(config, text, found?.kept.hash ?? null);
   if (found === null || !matches) return null;
   if (!(await isCurrentHash(config, found.kept.hash))) later(c)(rehash(c, text, key, found.kept));
-  const { tenant, tier, limits: own } = found.record;
-  const limits = tenant === OPERATOR ? NO_LIMITS : limitsOf(tier, own, config.limits);
+  const { tenant, tier } = found.record;
+  const limits = limitsFor(found.record, config.limits);
   return { tenant, tier, limits, scopes: found.kept.scopes, keyId: found.kept.id };
 }
 
@@ -103,7 +109,10 @@ async function rehash(c: Context<App>, text: string, key: ApiKey, kept: KeptKey)
   const name = await tenantName(key.tenant);
   try {
     const to = await hashOf(c.get("config"), text);
-    await tenantNamed(c.env, name).rehashKey(key.tenant, key.keyId, { from: kept.hash, to });
+    const asOf = Date.now();
+    const hashes = { from: kept.hash, to };
+    const record = await tenantNamed(c.env, name).rehashKey(key.tenant, key.keyId, hashes);
+    knownTenants(c.env).put(key.tenant, record, asOf);
   } catch (error) {
     logFault("api_key.not_rehashed", { object: name }, error);
   }

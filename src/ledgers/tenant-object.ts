@@ -78,10 +78,15 @@ export class TenantObject extends DurableObject<Env> {
     return record === null ? null : this.#store(withoutKey(record, keyId));
   }
 
-  rehashKey(tenant: string, keyId: string, hashes: { from: string; to: string }): void {
+  rehashKey(
+    tenant: string,
+    keyId: string,
+    hashes: { from: string; to: string },
+  ): TenantRecord | null {
     const record = this.record(tenant);
-    if (record?.keys.some(({ hash }) => hash === hashes.from) !== true) return;
-    this.#store(rehashed(record, keyId, hashes));
+    const isDue =
+      record?.keys.some(({ id, hash }) => id === keyId && hash === hashes.from) ?? false;
+    return record === null || !isDue ? record : this.#store(rehashed(record, keyId, hashes));
   }
 
   async webhookSecrets(): Promise<SigningSecrets | null> {

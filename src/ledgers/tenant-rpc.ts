@@ -30,8 +30,12 @@ export interface TenantRpc {
   ): Promise<KeyKept>;
   /** The tenant without the key, whether or not it had it. */
   revokeKey(tenant: string, keyId: string): Promise<TenantRecord | null>;
-  /** Keeps the same key under another hash. */
-  rehashKey(tenant: string, keyId: string, hashes: { from: string; to: string }): Promise<void>;
+  /** Keeps the same key under another hash. May be repeated without harm. */
+  rehashKey(
+    tenant: string,
+    keyId: string,
+    hashes: { from: string; to: string },
+  ): Promise<TenantRecord | null>;
   /**
    * The secrets its deliveries are signed with: at most five. A tenant without any gets its first here. May be repeated
    * without harm. Null: they cannot be read, for the root key is another.

@@ -167,6 +167,7 @@ describe("a key", () => {
     const [used, unused] = [await newKey(), await newKey()];
     const both = isolate({ SIGNING_KEY: NEW_ROOT, PREVIOUS_SIGNING_KEY: OLD_ROOT });
     expect(await both.read(used.key)).toBe(404);
+    expect(await both.read(used.key)).toBe(404);
     expect(both.calls).toEqual(["record", "rehashKey"]);
     const after = isolate({ SIGNING_KEY: NEW_ROOT });
     expect(await after.read(used.key)).toBe(404);

@@ -84,7 +84,7 @@ describe("a tenant", () => {
     expect(await object.addKey(tenant, key("a"))).toEqual({ type: "no_tenant" });
     expect(await object.rotateKey(tenant, "a", key("b"), 60)).toEqual({ type: "no_tenant" });
     expect(await object.revokeKey(tenant, "a")).toBeNull();
-    await object.rehashKey(tenant, "a", { from: "v1.a", to: "v1.b" });
+    expect(await object.rehashKey(tenant, "a", { from: "v1.a", to: "v1.b" })).toBeNull();
     expect(await rowsOf(tenant)).toEqual([]);
   });
 
