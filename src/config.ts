@@ -1,9 +1,18 @@
 import { z } from "zod";
 
-import { isProvider, PROVIDERS, type ProviderName } from "./provider/table.ts";
-
-/** More than any number here can sensibly be: 31 years in seconds, 11 days in milliseconds, a gigabyte. */
-const MAX_NUMBER = 1_000_000_000;
+import type { KeyEnvironment } from "./domain/api-key.ts";
+import type { LimitSettings } from "./domain/tenant.ts";
+import { PROVIDERS, type ProviderName } from "./provider/table.ts";
+import {
+  count,
+  dollars,
+  Hosts,
+  Models,
+  number,
+  Origins,
+  perTier,
+  WebhookSecret,
+} from "./setting.ts";
 
 /** Most bytes of UTF-8 of a request as it is kept: in one row, beside its job, and a row holds 2 MB (platform limit). */
 export const MAX_STORED_REQUEST_BYTES = 1_900_000;
@@ -13,66 +22,6 @@ const MAX_KEPT_BODY_BYTES = 262_144;
 
 /** Longest time of any one wait: timers and consumers end at 15 minutes (platform limit). */
 const MAX_MS = 840_000;
-
-const number = (fallback: number, least = 0, most = MAX_NUMBER) =>
-  z
-    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], "is not a whole number")
-    .pipe(z.number().int().min(least).max(most))
-    .default(fallback);
-
-const Price = z.strictObject({
-  input: z.number().min(0).nullable(),
-  output: z.number().min(0).nullable(),
-});
-
-/** `MODELS`: `{"openai/gpt-4o": {"input": 2.5, "output": 10}}`, dollars per million tokens, null where unknown. */
-const Models = z
-  .string()
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue({ code: "custom", message: "is not JSON" });
-      return z.NEVER;
-    }
-  })
-  .pipe(z.record(z.string().refine(namesProvider, "must be <provider>/<model>"), Price));
-
-function namesProvider(name: string): boolean {
-  const [provider = "", ...model] = name.split("/");
-  return isProvider(provider) && model.join("/") !== "";
-}
-
-/** Standard Webhooks: `whsec_` and the base64 of 24 to 64 random bytes. */
-const WebhookSecret = z
-  .string()
-  // 8 to 21 groups of three bytes, and what is beyond them; behind 21 there is room for one byte.
-  .regex(/^whsec_(?!.{86}[^=]=$)([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, {
-    message: "is not whsec_<base64 of 24 to 64 bytes>",
-  });
-
-/** A browser's notion of an origin: nothing behind the host, and no wildcard, which would match nothing. */
-const ORIGIN = /^https?:\/\/[^\s/?#@\\*]+$/i;
-
-/** `http://127.0.0.1:3000,https://hooks.example.com`: as URL's `origin` spells them, each once. */
-const Origins = z.string().transform((text, context) => {
-  const parts = text.split(",").map((part) => part.trim());
-  const given = parts.filter((part) => part !== "");
-  if (given.every((origin) => ORIGIN.test(origin) && URL.canParse(origin))) {
-    return [...new Set(given.map((origin) => new URL(origin).origin))];
-  }
-  context.addIssue({ code: "custom", message: "is not a list of http(s) origins" });
-  return z.NEVER;
-});
-
-/** `api.example.com,afterword.acme.workers.dev`: in lower case. */
-const Hosts = z.string().transform((text, context) => {
-  const hosts = text.split(",").map((part) => part.trim().toLowerCase());
-  const given = hosts.filter((host) => host !== "");
-  if (given.every((host) => /^[a-z0-9.-]{1,253}$/.test(host))) return given;
-  context.addIssue({ code: "custom", message: "is not a list of host names" });
-  return z.NEVER;
-});
 
 /**
  * Stands in for SIGNING_KEY with AUTH_MODE=none, so that a laptop needs no secret. Everybody knows it: nothing sealed
@@ -86,6 +35,15 @@ const Settings = z.object({
   AUTH_MODE: z.enum(["keys", "none"]).default("keys"),
   /** The first admin key. */
   ADMIN_API_KEY: z.string().min(32).optional(),
+  /** Of the keys that are made here and the only ones that are taken. Default `live`; `test` with AUTH_MODE=none. */
+  KEY_ENVIRONMENT: z.enum(["live", "test"]).optional(),
+  /** How old what is known of a key may be, and so how soon its revocation is heard of. */
+  KEY_MAX_AGE_SECONDS: number(60, 1, 60),
+  /** What tenants may do and spend, where they have no limits of their own. */
+  SUBMITS_PER_MINUTE: perTier(count),
+  MAX_QUEUED_JOBS: perTier(count),
+  DAY_BUDGET_USD: perTier(dollars),
+  MONTH_BUDGET_USD: perTier(dollars),
   /** The root of all keys of our own (keyring.ts). Whoever has it can open what is sealed at rest. */
   SIGNING_KEY: z.string().min(32).optional(),
   /** The root before: opens what was sealed under it, and seals nothing. */
@@ -170,8 +128,10 @@ const Settings = z.object({
 /** A provider that is switched on: where it is and what opens it. */
 export type ProviderAccess = { baseUrl: string; apiKey: string };
 
-export type Config = z.infer<typeof Settings> & {
+export type Config = Omit<z.infer<typeof Settings>, "KEY_ENVIRONMENT"> & {
   SIGNING_KEY: string;
+  KEY_ENVIRONMENT: KeyEnvironment;
+  limits: LimitSettings;
   providers: Partial<Record<ProviderName, ProviderAccess>>;
 };
 
@@ -204,11 +164,47 @@ export function parseConfig(env: object): Config {
   if (OPERATOR_WEBHOOK_URL !== undefined && OPERATOR_WEBHOOK_SECRET === undefined) {
     throw new ConfigError("Wrong settings: OPERATOR_WEBHOOK_URL needs OPERATOR_WEBHOOK_SECRET");
   }
+  refuseProduction(settings.data);
   const SIGNING_KEY = signingKeyOf(settings.data);
-  return { ...settings.data, SIGNING_KEY, providers: providersOf(new Map(Object.entries(env))) };
+  return {
+    ...settings.data,
+    SIGNING_KEY,
+    KEY_ENVIRONMENT: settings.data.KEY_ENVIRONMENT ?? (isOpen(settings.data) ? "test" : "live"),
+    limits: limitsOf(settings.data),
+    providers: providersOf(new Map(Object.entries(env))),
+  };
 }
 
-function signingKeyOf({ AUTH_MODE, SIGNING_KEY }: z.infer<typeof Settings>): string {
+type Given = z.infer<typeof Settings>;
+
+/** Everybody who reaches it is let in. */
+function isOpen({ AUTH_MODE }: Given): boolean {
+  return AUTH_MODE === "none";
+}
+
+/** What only a deployment with keys has, so that one which has lost its AUTH_MODE to a slip is not open to all. */
+function refuseProduction(given: Given): void {
+  if (!isOpen(given)) return;
+  const live = given.KEY_ENVIRONMENT === "live" ? "KEY_ENVIRONMENT=live" : null;
+  const production = given.ADMIN_API_KEY === undefined ? live : "ADMIN_API_KEY";
+  if (production === null) return;
+  throw new ConfigError(
+    `Wrong settings: AUTH_MODE=none is for development, and ${production} is not; take one of them out`,
+  );
+}
+
+/** Where everybody is let in nobody has limits, unless they are set. */
+function limitsOf(given: Given): LimitSettings {
+  return {
+    submitsPerMinute: given.SUBMITS_PER_MINUTE,
+    maxQueued: given.MAX_QUEUED_JOBS,
+    dayBudgetUsd: given.DAY_BUDGET_USD,
+    monthBudgetUsd: given.MONTH_BUDGET_USD,
+    presumed: !isOpen(given),
+  };
+}
+
+function signingKeyOf({ AUTH_MODE, SIGNING_KEY }: Given): string {
   if (AUTH_MODE === "none") return SIGNING_KEY ?? DEVELOPMENT_SIGNING_KEY;
   if (SIGNING_KEY === undefined) {
     throw new ConfigError("Wrong settings: SIGNING_KEY is required with AUTH_MODE=keys");

@@ -4,6 +4,7 @@ import { createApp } from "./http/app.ts";
 export { JobObject } from "./job-object.ts";
 export { ClaimObject } from "./ledgers/claim-object.ts";
 export { DeadLetterObject } from "./ledgers/dead-letter-object.ts";
+export { DirectoryObject } from "./ledgers/directory-object.ts";
 export { GateObject } from "./ledgers/gate-object.ts";
 export { ListingObject } from "./ledgers/listing-object.ts";
 export { StatsObject } from "./ledgers/stats-object.ts";

@@ -14,6 +14,7 @@ import type { Failure } from "./domain/failure.ts";
 import {
   dueAt,
   hasEnded,
+  isForeign,
   isSameSubmission,
   wakeAt,
   type Answer,
@@ -133,23 +134,23 @@ export class JobObject extends DurableObject<Env> {
   }
 
   /** Ends the job unless it has ended. The running attempt hears of it at its next report. */
-  cancel(reason: string): Found<JobView> {
-    this.#cancel(reason);
-    return this.read(true);
+  cancel(reason: string, tenant?: string): Found<JobView> {
+    const found = this.#found(() => this.#cancel(reason), tenant);
+    return found.type === "found" ? this.read(true) : found;
   }
 
   /** Ends the job unless it has ended, and deletes what it held, both in one write. */
-  delete(): Found<null> {
+  delete(tenant?: string): Found<null> {
     return this.#found(() => {
       this.#cancel("Deleted by the client");
       this.#apply({ type: "delete" });
       return null;
-    });
+    }, tenant);
   }
 
   /** What the job is submitted again from. */
-  source(): Found<Source> {
-    return this.#found((job) => sourceOf(job, this.#store));
+  source(tenant?: string): Found<Source> {
+    return this.#found((job) => sourceOf(job, this.#store), tenant);
   }
 
   /** Gives the delivery that is to be attempted now to the consumer with this token, for `forMs`. Safe to repeat. */
@@ -165,42 +166,44 @@ export class JobObject extends DurableObject<Env> {
   }
 
   /** Owes the delivery once more. Null: there is none of this id. */
-  replayDelivery(deliveryId: string): Found<DeliveryView | null> {
-    this.#apply({ type: "replay", deliveryId });
-    const deliveries = this.deliveries();
-    if (deliveries.type !== "found") return deliveries;
-    const of = deliveries.value.find(({ delivery_id }) => delivery_id === deliveryId);
-    return { type: "found", value: of ?? null };
+  replayDelivery(deliveryId: string, tenant?: string): Found<DeliveryView | null> {
+    return this.#found(() => {
+      this.#apply({ type: "replay", deliveryId });
+      const delivery = this.#job?.outbox.find(({ id }) => id === deliveryId);
+      return delivery === undefined ? null : deliveryView(delivery);
+    }, tenant);
   }
 
-  deliveries(): Found<DeliveryView[]> {
-    return this.#found(({ outbox }) => outbox.map(deliveryView));
+  deliveries(tenant?: string): Found<DeliveryView[]> {
+    return this.#found(({ outbox }) => outbox.map(deliveryView), tenant);
   }
 
-  attempts(): Found<AttemptView[]> {
-    return this.#found(attemptsOf);
+  attempts(tenant?: string): Found<AttemptView[]> {
+    return this.#found(attemptsOf, tenant);
   }
 
-  glance(): Found<JobView> {
-    return this.#found((job) => this.#view(job));
+  glance(tenant?: string): Found<JobView> {
+    return this.#found((job) => this.#view(job), tenant);
   }
 
-  read(withPartialOutput: boolean): Found<JobView> {
-    return this.#found((job) => ({
+  read(withPartialOutput: boolean, tenant?: string): Found<JobView> {
+    const shown = (job: Job) => ({
       ...this.#view(job),
       ...textShown(job, this.#store, withPartialOutput, this.#waiting.of(job)?.text),
-    }));
+    });
+    return this.#found(shown, tenant);
   }
 
   /** A run of the log after `after`. */
-  log(after: number, textApart = false): Found<LogPage> {
-    return this.#found((job) => pageOf(job, this.#store, after, textApart));
+  log(after: number, textApart = false, tenant?: string): Found<LogPage> {
+    return this.#found((job) => pageOf(job, this.#store, after, textApart), tenant);
   }
 
   /** Only WebSocket upgrades: `?after=` and `?format=`. What is after the cursor is sent, then what comes. */
   override fetch(request: Request): Response {
     const job = this.#settled();
-    if (job === null) return new Response(null, { status: 404 });
+    if (job === null || isForeign(job, request.headers.get("tenant")))
+      return new Response(null, { status: 404 });
     if (job.status === "purged") return new Response(null, { status: 410 });
     return this.#subscribers.add(request, (after) => pageOf(job, this.#store, after, true));
   }
@@ -284,9 +287,9 @@ export class JobObject extends DurableObject<Env> {
     return viewOf(job, Date.now(), backlogOf(job.spec.lane));
   }
 
-  #found<T>(value: (job: Job) => T): Found<T> {
+  #found<T>(value: (job: Job) => T, tenant?: string): Found<T> {
     const job = this.#settled();
-    if (job === null) return { type: "unknown" };
+    if (job === null || isForeign(job, tenant)) return { type: "unknown" };
     if (job.status === "purged") return { type: "gone" };
     return { type: "found", value: value(job) };
   }

@@ -74,7 +74,10 @@ export type LogPage = {
   more: boolean;
 };
 
-/** A job's object from outside: each call may fail on the way. */
+/**
+ * A job's object from outside: each call may fail on the way. `tenant`: whose job the caller takes it for; another's is
+ * unknown.
+ */
 export interface JobRpc {
   submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
   lease(token: string): Promise<Grant>;
@@ -87,23 +90,39 @@ export interface JobRpc {
   giveUp(): Promise<GivenUp>;
   /** False: the job was cancelled or deleted meanwhile, and its letter must not stay. */
   deadLettered(): Promise<boolean>;
-  cancel(reason: string): Promise<Found<JobView>>;
+  cancel(reason: string, tenant?: string): Promise<Found<JobView>>;
   /** Ends the job if it has not ended, and deletes its content now. */
-  delete(): Promise<Found<null>>;
-  source(): Promise<Found<Source>>;
+  delete(tenant?: string): Promise<Found<null>>;
+  source(tenant?: string): Promise<Found<Source>>;
   /** `forMs`: how long the attempt may take. */
   nextDelivery(token: string, forMs: number): Promise<NextDelivery>;
   /** True: another delivery is due. */
   settleDelivery(token: string, deliveryId: string, outcome: DeliveryOutcome): Promise<boolean>;
-  deliveries(): Promise<Found<DeliveryView[]>>;
+  deliveries(tenant?: string): Promise<Found<DeliveryView[]>>;
   /** Null: the job has no delivery of this id. */
-  replayDelivery(deliveryId: string): Promise<Found<DeliveryView | null>>;
-  attempts(): Promise<Found<AttemptView[]>>;
-  read(withPartialOutput: boolean): Promise<Found<JobView>>;
+  replayDelivery(deliveryId: string, tenant?: string): Promise<Found<DeliveryView | null>>;
+  attempts(tenant?: string): Promise<Found<AttemptView[]>>;
+  read(withPartialOutput: boolean, tenant?: string): Promise<Found<JobView>>;
   /** The job without its text, which may be megabytes. */
-  glance(): Promise<Found<JobView>>;
+  glance(tenant?: string): Promise<Found<JobView>>;
   /** `textApart`: a long text is left out of the terminal event, for whoever knows how to put it in again. */
-  log(after: number, textApart?: boolean): Promise<Found<LogPage>>;
-  /** WebSocket upgrades only: `?after=` and `?format=`. */
+  log(after: number, textApart?: boolean, tenant?: string): Promise<Found<LogPage>>;
+  /** WebSocket upgrades only: `?after=` and `?format=`; the tenant is the header `tenant`. */
   fetch(request: Request): Promise<Response>;
 }
+
+/** What callers ask of a job that is theirs. */
+export type OwnJob = Pick<
+  JobRpc,
+  | "submit"
+  | "cancel"
+  | "delete"
+  | "source"
+  | "deliveries"
+  | "replayDelivery"
+  | "attempts"
+  | "read"
+  | "glance"
+  | "log"
+  | "fetch"
+>;

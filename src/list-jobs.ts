@@ -6,7 +6,7 @@ import {
   type ListingQuery,
   type StoredListing,
 } from "./domain/listing.ts";
-import type { JobRpc } from "./job-rpc.ts";
+import type { OwnJob } from "./job-rpc.ts";
 import type { ListingRpc } from "./ledgers/listing-rpc.ts";
 import type { JobStatus, JobView } from "./schema/job.ts";
 import type { ListedJob } from "./schema/listing.ts";
@@ -24,7 +24,7 @@ export type ListingFilter = {
 export type ListingPorts = {
   /** All shards of the tenant's list. */
   shards: ListingRpc[];
-  job(id: string): Promise<JobRpc>;
+  job(id: string): Promise<OwnJob>;
   now(): number;
   /** Takes out an entry whose job is no more. The page does not wait for it. */
   discard(shard: ListingRpc, key: ListingKey): void;

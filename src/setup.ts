@@ -18,7 +18,7 @@ function checkWebhookRules({ AUTH_MODE, WEBHOOK_ALLOWED_ORIGINS }: Config): Chec
 
 function checkAuth({ AUTH_MODE, ADMIN_API_KEY }: Config): Check {
   const locked = AUTH_MODE === "keys" && ADMIN_API_KEY === undefined;
-  return locked ? "ADMIN_API_KEY is not set: nobody can get in" : OK;
+  return locked ? "ADMIN_API_KEY is not set: nobody can make tenants or keys" : OK;
 }
 
 function checkDefaultModel(config: Config): Check {

@@ -122,7 +122,13 @@ export type Fact = DistributiveOmit<LogEvent, "seq" | "at">;
 
 /** Whether two submissions of one id ask for the same job. */
 export function isSameSubmission(a: JobSpec, b: JobSpec): boolean {
-  return a.fingerprint === b.fingerprint && a.idempotencyKey === b.idempotencyKey;
+  const isSame = a.fingerprint === b.fingerprint && a.idempotencyKey === b.idempotencyKey;
+  return isSame && a.tenant === b.tenant;
+}
+
+/** Whether it is another tenant's than the caller's. The plumbing is nobody's: it names none. */
+export function isForeign({ spec }: Job, tenant: string | null = null): boolean {
+  return tenant !== null && spec.tenant !== tenant;
 }
 
 /** Whether there may be a dead letter of it. */

@@ -21,6 +21,8 @@ import { sockets } from "./sockets.ts";
 import { tokens } from "./tokens.ts";
 import { submissions } from "./submissions.ts";
 import { stats } from "./stats.ts";
+import { tenantKeys } from "./tenant-keys.ts";
+import { tenants } from "./tenants.ts";
 import { documentWebhooks } from "./webhook-document.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -43,7 +45,7 @@ const configure = createMiddleware<App>(async (c, next) => {
 /** No cookies, so nothing rides along with a request from a foreign page. */
 const anyOrigin = cors({
   origin: "*",
-  allowMethods: ["GET", "POST", "DELETE"],
+  allowMethods: ["GET", "POST", "PATCH", "DELETE"],
   allowHeaders: [
     "authorization",
     "content-type",
@@ -80,6 +82,8 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);
   app.route("/", deadLetterOperations);
+  app.route("/", tenants);
+  app.route("/", tenantKeys);
   app.route("/", health);
   documentWebhooks(app);
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {

@@ -1,17 +1,16 @@
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 
-import type { Config } from "../config.ts";
-import { NO_LIMITS } from "../domain/tenant.ts";
-import type { App, Principal, Scope } from "./context.ts";
+import { limitsOf, NO_LIMITS } from "../domain/tenant.ts";
+import type { Scope } from "../schema/tenant.ts";
 import { readToken } from "../subscribe-token.ts";
+import type { App, Principal } from "./context.ts";
 import { ApiError } from "./errors.ts";
-
-const EVERY_SCOPE: readonly Scope[] = ["jobs:read", "jobs:write", "webhooks", "admin"];
+import { everything, keyHolder, revocationOf } from "./key-holder.ts";
 
 /** The seam of authentication: from the request's credentials to a principal, or 401. Nothing else decides who asks. */
 export const authenticate = createMiddleware<App>(async (c, next) => {
-  const principal = await principalOf(c.req.header("authorization"), c.get("config"));
+  const principal = await principalOf(c);
   if (principal === null) throw unauthorized("A valid API key is required");
   c.set("principal", principal);
   await next();
@@ -21,7 +20,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
  * The same for what a browser follows a job by, which can send no Authorization: a subscribe token is taken as well, as
  * `?token=` or as the WebSocket subprotocol `bearer.<token>`.
  */
-export const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
+const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
   const token = tokenOf(c.req.query("token"), c.req.header("sec-websocket-protocol"));
   const hasKey = c.req.header("authorization") !== undefined;
   if (token === undefined || hasKey) return authenticate(c, next);
@@ -29,16 +28,55 @@ export const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
   if (grant === null) throw unauthorized("The subscribe token is not valid, or no longer");
   const { tenant, jobId, expiresAt: until } = grant;
   const reader = { tenant, tier: "default", limits: NO_LIMITS, scopes: ["jobs:read"] } as const;
-  c.set("principal", { ...reader, only: { jobId, until } });
+  c.set("principal", { ...reader, keyId: null, only: { jobId, until } });
   return next();
 });
 
-/** Aborted when what the caller was let in by expires; a key does not. */
-export function expiryOf(c: Context<App>): AbortSignal {
+/** Lets in only who has this scope; comes after `authenticate`. */
+export function requireScope(scope: Scope) {
+  return createMiddleware<App>(async (c, next) => {
+    if (!c.get("principal").scopes.includes(scope)) {
+      throw new ApiError("forbidden", `This needs a key with the scope "${scope}"`);
+    }
+    await next();
+  });
+}
+
+/** What makes a route need a key with this scope, and the document say so. `then`: what comes after. */
+export function needs(scope: Scope, ...then: MiddlewareHandler<App>[]) {
+  return {
+    security: [{ bearer: [scope] }],
+    middleware: [authenticate, requireScope(scope), ...then],
+  };
+}
+
+/** The same for a route that follows jobs. */
+export function needsToFollow() {
+  return {
+    security: [{ bearer: ["jobs:read"] }],
+    middleware: [authenticateSubscriber, requireScope("jobs:read")],
+  };
+}
+
+/** Aborted when what the caller was let in by expires or is revoked. A key is looked after until `over`. */
+export function expiryOf(c: Context<App>, over: AbortSignal): AbortSignal {
   const { only } = c.get("principal");
   return only === undefined
-    ? new AbortController().signal
+    ? revocationOf(c, over)
     : AbortSignal.timeout(Math.max(0, only.until - Date.now()));
+}
+
+/** Does what may be held for long, with a signal that is aborted when the caller has gone or may no longer know. */
+export async function whileLetIn<T>(
+  c: Context<App>,
+  held: (gone: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  try {
+    return await held(AbortSignal.any([c.req.raw.signal, expiryOf(c, over.signal)]));
+  } finally {
+    over.abort();
+  }
 }
 
 function tokenOf(query: string | undefined, subprotocols: string | undefined): string | undefined {
@@ -51,30 +89,9 @@ function unauthorized(detail: string): ApiError {
   return new ApiError("unauthorized", detail, { headers });
 }
 
-/** Lets in only who has this scope; comes after `authenticate`. */
-export function requireScope(scope: Scope) {
-  return createMiddleware<App>(async (c, next) => {
-    if (!c.get("principal").scopes.includes(scope)) {
-      throw new ApiError("forbidden", `This needs a key with the scope "${scope}"`);
-    }
-    await next();
-  });
-}
-
-async function principalOf(header: string | undefined, config: Config): Promise<Principal | null> {
-  const operator = { tier: "default", limits: NO_LIMITS, scopes: EVERY_SCOPE } as const;
-  if (config.AUTH_MODE === "none") return { tenant: "dev", ...operator };
-  const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(header ?? "")?.[1];
-  if (key === undefined || config.ADMIN_API_KEY === undefined) return null;
-  const same = await equal(key, config.ADMIN_API_KEY);
-  return same ? { tenant: "admin", ...operator } : null;
-}
-
-/** In constant time. Digests, because timingSafeEqual needs equal lengths and a length is a hint too. */
-async function equal(a: string, b: string): Promise<boolean> {
-  const encoder = new TextEncoder();
-  const [left, right] = await Promise.all(
-    [a, b].map((text) => crypto.subtle.digest("SHA-256", encoder.encode(text))),
-  );
-  return left !== undefined && right !== undefined && crypto.subtle.timingSafeEqual(left, right);
+async function principalOf(c: Context<App>): Promise<Principal | null> {
+  const { AUTH_MODE, limits } = c.get("config");
+  if (AUTH_MODE === "none") return everything("dev", limitsOf("default", {}, limits));
+  const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  return key === undefined ? null : keyHolder(c, key);
 }

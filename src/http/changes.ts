@@ -1,4 +1,4 @@
-import type { Found, JobRpc } from "../job-rpc.ts";
+import type { Found, OwnJob } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { JobView } from "../schema/job.ts";
 import { jobSocket } from "./job-socket.ts";
@@ -10,7 +10,7 @@ export type Awaited = "event" | "change";
 const LOOK_AGAIN_MS = 1_000;
 
 /** One wait for something new of a job. */
-type Wait = { job: () => Promise<JobRpc>; after: number; awaits: Awaited; until: number };
+type Wait = { job: () => Promise<OwnJob>; after: number; awaits: Awaited; until: number };
 
 /**
  * Resolves when the job's log goes on beyond `after`, the job ends, the time is up, or the reader has gone. The wait is
@@ -54,7 +54,7 @@ function firstWord(socket: WebSocket, forMs: number, gone: AbortSignal): Promise
  * rejects: a job that cannot be reached for a while may still end in time.
  */
 export async function endInTime(
-  job: () => Promise<JobRpc>,
+  job: () => Promise<OwnJob>,
   until: number,
   gone: AbortSignal,
 ): Promise<JobView | null> {
@@ -69,7 +69,7 @@ export async function endInTime(
 }
 
 /** Null: it could not be reached. */
-async function readSoon(job: () => Promise<JobRpc>): Promise<Found<JobView> | null> {
+async function readSoon(job: () => Promise<OwnJob>): Promise<Found<JobView> | null> {
   try {
     return await (await job()).read(false);
   } catch {

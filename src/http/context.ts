@@ -1,8 +1,7 @@
 import type { Config } from "../config.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import type { Tier } from "../schema/job.ts";
-
-export type Scope = "jobs:read" | "jobs:write" | "webhooks" | "admin";
+import type { Scope } from "../schema/tenant.ts";
 
 /** Who asks: fixed by the credentials alone. */
 export type Principal = {
@@ -10,6 +9,8 @@ export type Principal = {
   tier: Tier;
   limits: TenantLimits;
   scopes: readonly Scope[];
+  /** Of the key that a tenant's record holds; null: let in by other means. */
+  keyId: string | null;
   /** By a subscribe token: this job and no other, until then (epoch milliseconds). */
   only?: { jobId: string; until: number };
 };

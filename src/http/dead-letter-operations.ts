@@ -5,7 +5,7 @@ import { operationView } from "../domain/letter-view.ts";
 import type { Action, Selection } from "../domain/operation.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { DeadLetterSelection, OperationAccepted, OperationView } from "../schema/dead-letter.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { filterOf } from "./dead-letters.ts";
@@ -23,7 +23,7 @@ function bulkRoute<A extends Action>(action: A, summary: string) {
     summary,
     description:
       "Begins an operation on the letters there are now, so many in a second; what it has done is read at `status_url`.",
-    middleware: [authenticate, requireScope("admin"), jsonBody] as const,
+    ...needs("admin", jsonBody),
     request: {
       body: { required: true, content: { "application/json": { schema: DeadLetterSelection } } },
     },
@@ -49,7 +49,7 @@ const statusRoute = createRoute({
   summary: "See how far an operation has come",
   description:
     "Known for 7 days after its end. A letter that went another way meanwhile is not counted.",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: {
     params: z.object({
       operation_id: z

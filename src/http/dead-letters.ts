@@ -12,7 +12,7 @@ import {
   DeadLetterRetried,
   DeadLetterView,
 } from "../schema/dead-letter.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
@@ -32,7 +32,7 @@ const listRoute = createRoute({
   tags,
   summary: "List the jobs given up on",
   description: "Newest failure first. Letters that come or go meanwhile disturb no later page.",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { query: DeadLetterQuery },
   responses: {
     200: { description: "A page", content: { "application/json": { schema: DeadLetterList } } },
@@ -46,7 +46,7 @@ const groupsRoute = createRoute({
   operationId: "listDeadLetterGroups",
   tags,
   summary: "See in which ways jobs failed",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { query: DeadLetterFilters },
   responses: {
     200: { description: "Groups", content: { "application/json": { schema: DeadLetterGroups } } },
@@ -60,7 +60,7 @@ const readRoute = createRoute({
   operationId: "readDeadLetter",
   tags,
   summary: "Read a dead letter with its request and attempts",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { params: LetterParams },
   responses: {
     200: { description: "The letter", content: { "application/json": { schema: DeadLetterView } } },
@@ -76,7 +76,7 @@ const retryRoute = createRoute({
   summary: "Submit the job of a dead letter again",
   description:
     "At priority 1; the letter is gone then. Asked again, it answers with the same new job. 409 if the job cannot be submitted any more, such as when its model was taken off the list or the new job was made before and is gone; the letter stays.",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { params: LetterParams },
   responses: {
     200: {
@@ -93,7 +93,7 @@ const discardRoute = createRoute({
   operationId: "discardDeadLetter",
   tags,
   summary: "Drop a dead letter",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { params: LetterParams },
   responses: {
     204: { description: "Dropped" },

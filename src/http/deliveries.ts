@@ -1,7 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 
 import { DeliveryView } from "../schema/delivery.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
@@ -15,7 +15,7 @@ const listRoute = createRoute({
   summary: "What a job's webhook was sent",
   description:
     "Each event that is owed to the webhook, with the attempts at it. Kept as long as the job, which is kept until all are settled.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: { params: JobParams },
   responses: {
     200: {
@@ -26,7 +26,7 @@ const listRoute = createRoute({
         },
       },
     },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -38,7 +38,7 @@ const replayRoute = createRoute({
   summary: "Deliver an event once more",
   description:
     "With the same `webhook-id` and body, signed with the current secret, on the whole schedule of attempts.",
-  middleware: [authenticate, requireScope("webhooks")] as const,
+  ...needs("webhooks"),
   request: {
     params: JobParams.extend({
       delivery_id: z.string().meta({ param: { name: "delivery_id", in: "path" } }),

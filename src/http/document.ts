@@ -73,6 +73,7 @@ export const DOCUMENT = {
         "What is delivered to receivers: secrets, a test, the log of deliveries, replay.",
     },
     { name: "admin", description: "For the operator: needs a key with the scope `admin`." },
+    { name: "tenants", description: "Who may use the service: tenants, their limits, their keys." },
     { name: "dead letters", description: "Jobs given up on: see why, send again, drop." },
     { name: "service", description: "The service itself." },
   ],

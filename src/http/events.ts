@@ -1,10 +1,10 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { JobRpc } from "../job-rpc.ts";
+import type { OwnJob } from "../job-rpc.ts";
 import { Connected, EventPage, JobEvent } from "../schema/event.ts";
 import { Allowance } from "./allowance.ts";
-import { authenticateSubscriber, expiryOf } from "./auth.ts";
+import { expiryOf, needsToFollow, whileLetIn } from "./auth.ts";
 import { somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -32,7 +32,7 @@ const eventsRoute = createRoute({
   summary: "Follow a job by Server-Sent Events",
   description:
     "Starts with an unnumbered `connected` frame, then the log from the cursor, then what comes, until the job has ended. 204 at or past the end. With `Accept: application/json` it is a page of the log instead.",
-  middleware: [authenticateSubscriber] as const,
+  ...needsToFollow(),
   request: {
     params: JobParams,
     query: z.object({
@@ -55,7 +55,7 @@ const eventsRoute = createRoute({
       },
     },
     204: { description: "Nothing more will ever come" },
-    ...problems(400, 401, 404, 410, 500, 503),
+    ...problems(400, 401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -74,13 +74,13 @@ events.openapi(eventsRoute, async (c) => {
   return wantsPages(c.req.header("accept")) ? eventPage(c, job, after) : eventStream(c, job, after);
 });
 
-async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+async function eventStream(c: Context<App>, job: () => Promise<OwnJob>, after: number) {
   const first = found(await (await job()).log(after, true));
   if (first.ended && after >= first.lastSeq) return c.body(null, 204);
   const config = c.get("config");
   const stream = new EventStream(config);
   const allowance = new Allowance(config.SSE_MAX_BACKLOG_BYTES);
-  const expired = expiryOf(c);
+  const expired = expiryOf(c, stream.gone);
   const gone = AbortSignal.any([stream.gone, expired]);
   const log = follow({ job, first, after, allowance }, gone);
   const textAfter = (cursor: number) => pageAfter(job, cursor, gone);
@@ -96,16 +96,18 @@ async function eventStream(c: Context<App>, job: () => Promise<JobRpc>, after: n
 }
 
 /** The same log for those who poll it: a page of events, held until there is one if asked to. */
-async function eventPage(c: Context<App>, job: () => Promise<JobRpc>, after: number) {
+async function eventPage(c: Context<App>, job: () => Promise<OwnJob>, after: number) {
   const until = Date.now() + waitOf(c.req.query("wait")) * 1_000;
-  const gone = AbortSignal.any([c.req.raw.signal, expiryOf(c)]);
-  let page = found(await (await job()).log(after, true));
-  while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
-    await somethingNew({ job, after, awaits: "event", until }, gone);
-    page = found(await (await job()).log(after, true));
-  }
+  const page = await whileLetIn(c, async (gone) => {
+    let page = found(await (await job()).log(after, true));
+    while (page.events.length === 0 && !page.ended && Date.now() < until && !gone.aborted) {
+      await somethingNew({ job, after, awaits: "event", until }, gone);
+      page = found(await (await job()).log(after, true));
+    }
+    return page;
+  });
   if (!page.ended) c.header("retry-after", "1");
-  const pieces = pageJson(page, (cursor) => pageAfter(job, cursor, gone));
+  const pieces = pageJson(page, (cursor) => pageAfter(job, cursor, c.req.raw.signal));
   return c.body(streamOf(pieces), 200, { "content-type": "application/json" });
 }
 

@@ -1,4 +1,4 @@
-import type { Frame, JobRpc, LogPage } from "../job-rpc.ts";
+import type { Frame, OwnJob, LogPage } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { Allowance } from "./allowance.ts";
 import { Inbox } from "./inbox.ts";
@@ -8,7 +8,7 @@ import { pageAfter } from "./log-page.ts";
 /** One reader's way through a job's log. */
 export type Reading = {
   /** A fresh stub at every call: one that has thrown is broken for good. */
-  job: () => Promise<JobRpc>;
+  job: () => Promise<OwnJob>;
   /** The log after the cursor, if it was read already. */
   first?: LogPage | undefined;
   /** `seq` of the last event the reader has. */

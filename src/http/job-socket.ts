@@ -1,11 +1,11 @@
-import type { JobRpc } from "../job-rpc.ts";
+import type { OwnJob } from "../job-rpc.ts";
 
 /**
  * A socket to a job's object, which may hibernate under it, with what comes after `after`: every event (`sse`), or a word
  * when something other than text has come (`poll`). Null: it takes no more sockets, or there is no such job.
  */
 export async function jobSocket(
-  job: JobRpc,
+  job: OwnJob,
   format: "sse" | "poll",
   after: number,
 ): Promise<WebSocket | null> {

@@ -1,10 +1,10 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { Found, JobRpc } from "../job-rpc.ts";
-import { jobNamed } from "../job-stub.ts";
+import type { Found, OwnJob } from "../job-rpc.ts";
+import { ownJobNamed } from "../job-stub.ts";
 import { AttemptView, JobView } from "../schema/job.ts";
-import { authenticate } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { jobGone, jobNotFound } from "./errors.ts";
@@ -26,11 +26,11 @@ const cancelRoute = createRoute({
   summary: "Cancel a job",
   description:
     "Final. The answer holds the text so far. A job that has ended already is answered as it is.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:write"),
   request: { params: JobParams },
   responses: {
     200: { description: "The job", content: { "application/json": { schema: JobView } } },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -42,9 +42,9 @@ const deleteRoute = createRoute({
   summary: "Delete a job",
   description:
     "Cancels it if it has not ended, and deletes all it held at once. The id answers 410 from then on.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:write"),
   request: { params: JobParams },
-  responses: { 204: { description: "Deleted" }, ...problems(401, 404, 410, 500, 503) },
+  responses: { 204: { description: "Deleted" }, ...problems(401, 403, 404, 410, 500, 503) },
 });
 
 const attemptsRoute = createRoute({
@@ -53,7 +53,7 @@ const attemptsRoute = createRoute({
   operationId: "listAttempts",
   tags: ["jobs"],
   summary: "The calls a job has made",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: { params: JobParams },
   responses: {
     200: {
@@ -64,7 +64,7 @@ const attemptsRoute = createRoute({
         },
       },
     },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -87,9 +87,10 @@ jobs.openapi(cancelRoute, async (c) => {
 });
 
 /** The object of one of the caller's own jobs. An id that cannot be one is unknown, and names no object. */
-export async function jobStub(c: Context<App>, id: string): Promise<JobRpc> {
+export async function jobStub(c: Context<App>, id: string): Promise<OwnJob> {
   if (!mayName(c, id)) throw jobNotFound();
-  return jobNamed(c.env, await objectName(c.get("principal").tenant, id));
+  const { tenant } = c.get("principal");
+  return ownJobNamed(c.env, await objectName(tenant, id), tenant);
 }
 
 /** Whether an id can be a job's, and one the caller was let in for. */

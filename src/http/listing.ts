@@ -7,7 +7,7 @@ import { shardsOf } from "../ledgers/listing-stub.ts";
 import { listJobs, type ListingPorts } from "../list-jobs.ts";
 import { logFault } from "../log.ts";
 import { JobList, JobListQuery } from "../schema/listing.ts";
-import { authenticate } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
@@ -21,11 +21,11 @@ const listRoute = createRoute({
   summary: "List jobs",
   description:
     "Newest first. A cursor is a place in that order, so jobs submitted meanwhile neither repeat nor hide any. A job is in the list within moments of its 202, and under its final status within moments of its end.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: { query: JobListQuery },
   responses: {
     200: { description: "A page", content: { "application/json": { schema: JobList } } },
-    ...problems(400, 401, 500, 503),
+    ...problems(400, 401, 403, 500, 503),
   },
 });
 

@@ -1,4 +1,4 @@
-import type { JobRpc, LogPage } from "../job-rpc.ts";
+import type { OwnJob, LogPage } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 
 /** How often an object that does not answer is asked again, and after how long first, in milliseconds; it doubles. */
@@ -15,7 +15,7 @@ export class JobDeleted extends Error {
  * some seconds. Throws JobDeleted, or what the object says where it cannot be reached for longer.
  */
 export async function pageAfter(
-  job: () => Promise<JobRpc>,
+  job: () => Promise<OwnJob>,
   cursor: number,
   gone: AbortSignal,
 ): Promise<LogPage> {

@@ -7,7 +7,7 @@ import { deadLetterDepth } from "../ledgers/dead-letter-depth.ts";
 import { readTotal } from "../ledgers/stats-stub.ts";
 import { reportQueues } from "../queues.ts";
 import { checkSettings } from "../setup.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems } from "./document.ts";
 
@@ -19,7 +19,7 @@ const metricsRoute = createRoute({
   summary: "The metrics, for Prometheus",
   description:
     "OpenMetrics 1.0, whatever the request accepts. Counters grow for as long as the deployment lives. What is not known is left out: all counters, if some of them could not be read.",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   responses: {
     200: {
       description: "The metrics",

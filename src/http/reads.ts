@@ -2,7 +2,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 
 import { pollAfterSeconds } from "../domain/estimate.ts";
 import { JobView } from "../schema/job.ts";
-import { authenticate } from "./auth.ts";
+import { needs, whileLetIn } from "./auth.ts";
 import { isOpen, somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -20,7 +20,7 @@ const readRoute = createRoute({
   summary: "Read a job",
   description:
     "With `wait` the answer is held until the job is of another version than the one `If-None-Match` names, or than it was when asked. Text that grows is no new version, unless it is asked for.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: {
     params: JobParams,
     headers: z.object({ "if-none-match": z.string().optional() }),
@@ -38,7 +38,7 @@ const readRoute = createRoute({
       content: { "application/json": { schema: JobView } },
     },
     304: { description: "As it was", headers: { ...RetryAfter, ...ETag } },
-    ...problems(400, 401, 404, 410, 500, 503),
+    ...problems(400, 401, 403, 404, 410, 500, 503),
   },
 });
 
@@ -49,19 +49,21 @@ reads.openapi(readRoute, async (c) => {
   const { "if-none-match": known } = c.req.valid("header");
   const withText = include === "partial_output";
   const job = () => jobStub(c, c.req.valid("param").id);
-  const { signal } = c.req.raw;
   const until = Date.now() + wait * 1_000;
   const read = async () => {
     const view = found(await (await job()).read(withText));
     return { view, etag: await etagOf(view) };
   };
-  let { view, etag } = await read();
-  const seen = known ?? etag;
-  while (isOpen(view) && namesVersion(seen, etag) && Date.now() < until && !signal.aborted) {
-    const awaits = withText ? "event" : "change";
-    await somethingNew({ job, after: view.last_seq, awaits, until }, signal);
-    ({ view, etag } = await read());
-  }
+  const awaits = withText ? "event" : "change";
+  const { view, etag } = await whileLetIn(c, async (gone) => {
+    let { view, etag } = await read();
+    const seen = known ?? etag;
+    while (isOpen(view) && namesVersion(seen, etag) && Date.now() < until && !gone.aborted) {
+      await somethingNew({ job, after: view.last_seq, awaits, until }, gone);
+      ({ view, etag } = await read());
+    }
+    return { view, etag };
+  });
   c.header("etag", etag);
   if (isOpen(view)) c.header("retry-after", String(pollAfterSeconds(ageOf(view))));
   return namesVersion(known, etag) ? c.body(null, 304) : c.json(view, 200);

@@ -4,7 +4,7 @@ import type { Origin } from "../domain/origin.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { logFault } from "../log.ts";
 import { resubmit } from "../resubmit.ts";
-import { authenticate } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
@@ -19,9 +19,9 @@ const retryRoute = createRoute({
   summary: "Try a failed or cancelled job again",
   description:
     "As a new job, whose `replay_of` names this one. Asked for twice, or by the operator as well, it is the same new job.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:write"),
   request: { params: JobParams },
-  responses: { ...SUBMITTED, ...problems(401, 404, 409, 410, 500, 503) },
+  responses: { ...SUBMITTED, ...problems(401, 403, 404, 409, 410, 500, 503) },
 });
 
 export const retries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });

@@ -1,4 +1,4 @@
-import type { Frame, JobRpc, LogPage } from "../job-rpc.ts";
+import type { Frame, LogPage, OwnJob } from "../job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { SocketMessage, SocketNote } from "../schema/socket.ts";
 import { Allowance } from "./allowance.ts";
@@ -11,7 +11,7 @@ import { holdWhole } from "./whole-text.ts";
 type SessionPorts = {
   /** Whether the client may ask for a job of this id; there need not be one. */
   mayName: (id: string) => boolean;
-  job: (id: string) => Promise<JobRpc>;
+  job: (id: string) => Promise<OwnJob>;
   /** Text that may wait for the client, in characters. */
   maxBacklog: number;
 };
@@ -122,7 +122,7 @@ export class SocketSession {
   async #sendWhole(
     frame: Frame,
     bytes: number,
-    job: () => Promise<JobRpc>,
+    job: () => Promise<OwnJob>,
     stop: AbortSignal,
   ): Promise<void> {
     const letGo = await holdWhole(bytes, stop);

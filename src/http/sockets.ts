@@ -2,7 +2,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
 import { SocketMessage } from "../schema/socket.ts";
-import { authenticateSubscriber, expiryOf } from "./auth.ts";
+import { expiryOf, needsToFollow } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
@@ -29,12 +29,12 @@ const followRoute = createRoute({
   tags: ["events"],
   summary: "Follow a job by WebSocket",
   description:
-    "Frames are the events of the log, their type prefixed with `job_`. Text `ping` answers `pong`. Closes 1000 after the terminal event, 4401 when the token it was opened with expires.",
-  middleware: [authenticateSubscriber] as const,
+    "Frames are the events of the log, their type prefixed with `job_`. Text `ping` answers `pong`. Closes 1000 after the terminal event, 4401 when the token it was opened with expires or the key is revoked.",
+  ...needsToFollow(),
   request: { ...upgrade, params: JobParams, query: z.object({ after: z.string().optional() }) },
   responses: {
     101: { description: "Switching protocols" },
-    ...problems(401, 404, 410, 426, 500, 503),
+    ...problems(401, 403, 404, 410, 426, 500, 503),
   },
 });
 
@@ -46,9 +46,9 @@ const followManyRoute = createRoute({
   summary: "Follow up to 100 jobs by one WebSocket",
   description:
     'Say `{"type":"subscribe","job_id":"…","after":0}`, and `unsubscribe`. Answers `subscribed`, then that job\'s events.',
-  middleware: [authenticateSubscriber] as const,
+  ...needsToFollow(),
   request: upgrade,
-  responses: { 101: { description: "Switching protocols" }, ...problems(401, 426, 500, 503) },
+  responses: { 101: { description: "Switching protocols" }, ...problems(401, 403, 426, 500, 503) },
 });
 
 export const sockets = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
@@ -97,12 +97,16 @@ function openSession(c: Context<App>, obey: (session: SocketSession, text: strin
     job: (id) => jobStub(c, id),
     maxBacklog: c.get("config").SSE_MAX_BACKLOG_BYTES,
   });
-  const over = () => session.end();
+  const ended = new AbortController();
+  const over = () => {
+    session.end();
+    ended.abort();
+  };
   new Listener(socket, { obey: (text) => obey(session, text), over }).listen();
   socket.addEventListener("close", over);
   socket.addEventListener("error", over);
-  expiryOf(c).addEventListener("abort", () => {
-    socket.close(4401, "The token has expired");
+  expiryOf(c, ended.signal).addEventListener("abort", () => {
+    socket.close(4401, "The token has expired, or the key been revoked");
     over();
   });
   const offered = c.req.header("sec-websocket-protocol")?.split(",") ?? [];

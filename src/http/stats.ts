@@ -6,7 +6,7 @@ import { deadLetterDepth } from "../ledgers/dead-letter-depth.ts";
 import { readStats } from "../ledgers/stats-stub.ts";
 import { reportQueues } from "../queues.ts";
 import { Stats, StatsWindowSeconds } from "../schema/stats.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 
@@ -18,7 +18,7 @@ const statsRoute = createRoute({
   summary: "How the service is doing",
   description:
     "Queues as they are now; jobs, waits, latencies and cost over the window. For people and alarms, not for bills: a crash may lose the last seconds of a count.",
-  middleware: [authenticate, requireScope("admin")] as const,
+  ...needs("admin"),
   request: { query: z.strictObject({ window_seconds: StatsWindowSeconds }) },
   responses: {
     200: { description: "The statistics", content: { "application/json": { schema: Stats } } },

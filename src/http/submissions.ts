@@ -9,7 +9,7 @@ import { claimNamed } from "../ledgers/claim-stub.ts";
 import { planJob, type Submission } from "../plan.ts";
 import { planWebhook } from "../plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
-import { authenticate } from "./auth.ts";
+import { needs, whileLetIn } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -46,7 +46,7 @@ const submitRoute = createRoute({
   summary: "Submit a job",
   description:
     "Answers 202 once the job is durably accepted. The same Idempotency-Key with the same payload answers 200 with the same job; with another payload, 422.",
-  middleware: [authenticate, jsonBody] as const,
+  ...needs("jobs:write", jsonBody),
   request: {
     headers: z.object({
       "idempotency-key": z
@@ -68,7 +68,7 @@ const submitRoute = createRoute({
       description: "Submitted before; or, where `Prefer: wait` was asked for, the finished job",
       content: { "application/json": { schema: z.union([JobReplayed, JobView]) } },
     },
-    ...problems(400, 401, 410, 413, 415, 422, 500, 503),
+    ...problems(400, 401, 403, 410, 413, 415, 422, 500, 503),
   },
 });
 
@@ -103,7 +103,8 @@ async function endWaitedFor(c: Context<App>, submitted: Submitted) {
   if (seconds === null || !("view" in submitted)) return null;
   const { view, type } = submitted;
   const job = () => jobStub(c, view.job_id);
-  const ended = await endInTime(job, Date.now() + seconds * 1_000, c.req.raw.signal);
+  const until = Date.now() + seconds * 1_000;
+  const ended = await whileLetIn(c, (gone) => endInTime(job, until, gone));
   if (ended === null) return null;
   const replayed = type === "replayed" ? { "idempotent-replayed": "true" } : {};
   return [ended, 200, { "preference-applied": `wait=${seconds}`, ...replayed }] as const;

@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { iso } from "../domain/instant.ts";
 import { Subscription } from "../schema/token.ts";
 import { issueToken } from "../subscribe-token.ts";
-import { authenticate } from "./auth.ts";
+import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { found, JobParams, jobStub } from "./jobs.ts";
@@ -17,11 +17,11 @@ const tokenRoute = createRoute({
   summary: "A fresh token for a browser to follow a job by",
   description:
     "Reads this one job and nothing else, for minutes. Connections that were opened with it are closed when it expires.",
-  middleware: [authenticate] as const,
+  ...needs("jobs:read"),
   request: { params: JobParams },
   responses: {
     201: { description: "The token", content: { "application/json": { schema: Subscription } } },
-    ...problems(401, 404, 410, 500, 503),
+    ...problems(401, 403, 404, 410, 500, 503),
   },
 });
 

@@ -16,7 +16,7 @@ import {
 } from "../schema/webhook.ts";
 import { attemptDelivery, type Delivery } from "../webhook.ts";
 import { webhookUrlRules } from "../plan-webhook.ts";
-import { authenticate, requireScope } from "./auth.ts";
+import { needs } from "./auth.ts";
 import { jsonBody, optionalJsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -35,7 +35,7 @@ const rotateRoute = createRoute({
   summary: "Make a new webhook secret",
   description:
     "Also the first. The secrets before stay valid for the overlap, none longer than it was to be: meanwhile each delivery is signed with all of them, newest first. At most five are valid at once.",
-  middleware: [authenticate, requireScope("webhooks"), optionalJsonBody] as const,
+  ...needs("webhooks", optionalJsonBody),
   request: {
     body: { required: false, content: { "application/json": { schema: RotateWebhookSecret } } },
   },
@@ -56,7 +56,7 @@ const testRoute = createRoute({
   summary: "Send a sample to a webhook",
   description:
     "One attempt, signed as every delivery is, with an event of the type `webhook.test`. 429 while as many deliveries as there may be are on their way to the same origin.",
-  middleware: [authenticate, requireScope("webhooks"), jsonBody] as const,
+  ...needs("webhooks", jsonBody),
   request: {
     body: { required: true, content: { "application/json": { schema: TestWebhook } } },
   },

@@ -24,7 +24,12 @@ describe("the settings", () => {
   });
 
   it.each<[string, Record<string, string>, string, string]>([
-    ["an admin key", { OPENAI_API_KEY }, "auth", "ADMIN_API_KEY is not set: nobody can get in"],
+    [
+      "an admin key",
+      { OPENAI_API_KEY },
+      "auth",
+      "ADMIN_API_KEY is not set: nobody can make tenants or keys",
+    ],
     [
       "the key of the default model's provider",
       { ADMIN_API_KEY },

@@ -4,6 +4,7 @@ import { gateName } from "../../src/ids.ts";
 import { refusedUpgrade } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { givenUp } from "../support/given-up.ts";
+import { askAboutTenants } from "../support/tenant-answers.ts";
 import { nameOf, OpenApiJudge, type OpenApi } from "../support/openapi.ts";
 
 /** Where nobody listens, so a webhook may be sent there. */
@@ -232,6 +233,8 @@ describe("real answers", () => {
     await replay(410, "gone", owed);
   });
 
+  it("about tenants fit the document", () => askAboutTenants(journey.api, ask));
+
   it("of the other routes fit the document", async () => {
     await ask("GET", "/health", 200, { url: "/health" });
     await ask("GET", "/api/admin/stats", 200, { url: "/api/admin/stats?window_seconds=86400" });
@@ -245,7 +248,7 @@ describe("real answers", () => {
   });
 
   it("were all that the document promises", () => {
-    // 401 and 500 are seen in auth.test.ts, 101 in sockets.test.ts; 403 needs a key of fewer scopes (scope.test.ts)
+    // 401 and 500 are seen in auth.test.ts, 101 in sockets.test.ts; 403 in isolation.test.ts,
     // and 503 a platform in trouble.
     const elsewhere = /(401|403|500|101|503)$/;
     expect(judged).toEqual(new Set(judge.answers.filter((answer) => !elsewhere.test(answer))));

@@ -5,10 +5,11 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobEnded, JobStarted } from "../../src/domain/stats.ts";
 import { NO_LIMITS } from "../../src/domain/tenant.ts";
 import { requireScope } from "../../src/http/auth.ts";
-import type { App, Scope } from "../../src/http/context.ts";
+import type { App } from "../../src/http/context.ts";
 import { onError } from "../../src/http/errors.ts";
 import { tellStats } from "../../src/ledgers/stats-stub.ts";
 import { Stats } from "../../src/schema/stats.ts";
+import type { Scope } from "../../src/schema/tenant.ts";
 import { holdMeters, meters } from "./meters.ts";
 import { DAY_MS, holdClock, newName, passTime } from "./support.ts";
 
@@ -176,7 +177,8 @@ function asked(...scopes: Scope[]) {
   app.onError(onError);
   app.use(async (c, next) => {
     c.set("requestId", "req_1");
-    c.set("principal", { tenant: "acme", tier: "default", limits: NO_LIMITS, scopes });
+    const holder = { tenant: "acme", tier: "default", keyId: null } as const;
+    c.set("principal", { ...holder, limits: NO_LIMITS, scopes });
     await next();
   });
   app.get("/", requireScope("admin"), (c) => c.text("come in"));

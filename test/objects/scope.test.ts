@@ -3,15 +3,16 @@ import { describe, expect, it } from "vitest";
 
 import { NO_LIMITS } from "../../src/domain/tenant.ts";
 import { requireScope } from "../../src/http/auth.ts";
-import type { App, Scope } from "../../src/http/context.ts";
+import type { App } from "../../src/http/context.ts";
 import { onError } from "../../src/http/errors.ts";
+import type { Scope } from "../../src/schema/tenant.ts";
 
 /** An app with one route that needs a scope, asked with a key of these scopes. */
 function ask(scopes: Scope[], needed: Scope = "admin"): Promise<Response> {
   const app = new OpenAPIHono<App>();
   app.onError(onError);
   app.use(async (c, next) => {
-    c.set("principal", { tenant: "acme", tier: "pro", limits: NO_LIMITS, scopes });
+    c.set("principal", { tenant: "acme", tier: "pro", limits: NO_LIMITS, scopes, keyId: null });
     await next();
   });
   app.get("/route", requireScope(needed), (c) => c.text("in"));
