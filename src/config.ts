@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import type { LimitSetting } from "./domain/provider-limits.ts";
 import { isProvider, PROVIDERS, type ProviderName } from "./provider/table.ts";
 
 /** More than any number here can sensibly be: 31 years in seconds, 11 days in milliseconds, a gigabyte. */
@@ -19,6 +20,8 @@ const number = (fallback: number, least = 0, most = MAX_NUMBER) =>
     .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], "is not a whole number")
     .pipe(z.number().int().min(least).max(most))
     .default(fallback);
+
+const PerMinute = number(0).nullable();
 
 const Price = z.strictObject({
   input: z.number().min(0).nullable(),
@@ -167,8 +170,8 @@ const Settings = z.object({
   WEBHOOK_MAX_PAYLOAD_BYTES: number(20_480, 1, MAX_KEPT_BODY_BYTES),
 });
 
-/** A provider that is switched on: where it is and what opens it. */
-export type ProviderAccess = { baseUrl: string; apiKey: string };
+/** A provider that is switched on: where it is, what opens it, and what may be asked of it in a minute. */
+export type ProviderAccess = { baseUrl: string; apiKey: string; limits: LimitSetting };
 
 export type Config = z.infer<typeof Settings> & {
   SIGNING_KEY: string;
@@ -219,7 +222,10 @@ function signingKeyOf({ AUTH_MODE, SIGNING_KEY }: z.infer<typeof Settings>): str
   return SIGNING_KEY;
 }
 
-/** The providers whose row in the table has all it needs: `<PROVIDER>_API_KEY`, `<PROVIDER>_BASE_URL`. */
+/**
+ * The providers whose row in the table has all it needs: `<PROVIDER>_API_KEY`, `<PROVIDER>_BASE_URL`. Besides these,
+ * `<PROVIDER>_REQUESTS_PER_MINUTE` and `<PROVIDER>_TOKENS_PER_MINUTE`.
+ */
 function providersOf(env: Map<string, unknown>): Config["providers"] {
   const on: Config["providers"] = {};
   for (const [name, provider] of Object.entries(PROVIDERS)) {
@@ -227,7 +233,18 @@ function providersOf(env: Map<string, unknown>): Config["providers"] {
     const apiKey = env.get(`${provider.prefix}_API_KEY`) || (provider.needsKey ? null : "none");
     if (typeof baseUrl !== "string" || typeof apiKey !== "string") continue;
     if (!URL.canParse(baseUrl)) throw new ConfigError(`${provider.prefix}_BASE_URL is not a URL`);
-    on[name as ProviderName] = { baseUrl, apiKey };
+    const limits = {
+      requests: perMinuteOf(env, `${provider.prefix}_REQUESTS_PER_MINUTE`),
+      tokens: perMinuteOf(env, `${provider.prefix}_TOKENS_PER_MINUTE`),
+    };
+    on[name as ProviderName] = { baseUrl, apiKey, limits };
   }
   return on;
+}
+
+/** Null: not set. */
+function perMinuteOf(env: Map<string, unknown>, setting: string): number | null {
+  const limit = PerMinute.safeParse(env.get(setting) ?? null);
+  if (limit.success) return limit.data;
+  throw new ConfigError(`Wrong settings: ${setting} is not a whole number`);
 }
