@@ -13,6 +13,7 @@ import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
 import { jobs } from "./jobs.ts";
+import { providers } from "./providers.ts";
 import { reads } from "./reads.ts";
 import { retries } from "./retries.ts";
 import { listing } from "./listing.ts";
@@ -42,7 +43,7 @@ const configure = createMiddleware<App>(async (c, next) => {
 /** No cookies, so nothing rides along with a request from a foreign page. */
 const anyOrigin = cors({
   origin: "*",
-  allowMethods: ["GET", "POST", "DELETE"],
+  allowMethods: ["GET", "POST", "PUT", "DELETE"],
   allowHeaders: [
     "authorization",
     "content-type",
@@ -74,6 +75,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);
+  app.route("/", providers);
   app.route("/", webhooks);
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);
