@@ -2,6 +2,7 @@ import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 
 import type { CallError } from "../domain/failure.ts";
 import type { Answer } from "../domain/job.ts";
+import type { Learned } from "../domain/learned.ts";
 import { Usage, type ToolCall } from "../schema/chat.ts";
 
 /** How a call ended, and what had come of it by then. */
@@ -12,6 +13,8 @@ export type CallOutcome = {
   begun: boolean;
   /** Bytes of UTF-8 of the text and the tool calls that were taken, whether or not the answer is whole. */
   answerBytes: number;
+  /** What the provider's headers said of its limits, if there were any and they said something. */
+  learned?: Learned;
 } & ({ ok: true; answer: Answer } | { ok: false; error: CallError });
 
 /** Most bytes of tool calls. They are kept in one row with the job, and a row holds 2 MB (platform limit). */
