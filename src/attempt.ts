@@ -24,8 +24,8 @@ const MOST_PROVIDERS = 5;
 const ASKING_MS = 1_500;
 
 /**
- * Carries out one attempt at a job, if its provider permits a call and the job grants a lease, in this order: so a job that waits for a
- * permit has begun nothing, and its message is settled.
+ * Carries out one attempt at a job, if its provider permits a call and then the job grants a lease. In this order, so a
+ * job that waits for a permit has begun nothing, and its message is settled.
  *
  * Holds no policy: the job decides whether there is an attempt, whether it goes on, and what its end means.
  * Never throws. If the job cannot be reached, its lease runs out and its alarm moves it on.

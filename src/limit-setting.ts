@@ -13,7 +13,10 @@ export function isLimited(name: string): boolean {
   return isProvider(name) || name === SIMULATOR;
 }
 
-/** What the settings say of a provider's limits, and what holds where they say nothing: who needs no key has no account to be limited. */
+/**
+ * What the settings say of a provider's limits, and what holds where they say nothing: one that needs no key has no
+ * account that could be limited.
+ */
 export function limitSettingOf(
   name: string,
   { providers }: Config,

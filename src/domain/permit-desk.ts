@@ -25,8 +25,8 @@ export type Permit = Amount & { id: string | null; lifeMs: number };
 /** `parked`: the job will be rung for when it is its turn. */
 export type Verdict = { type: "granted"; permit: Permit } | { type: "parked" };
 
-/** From the word that a job may call to the call, its lease between them. */
-const USE_MS = 2_000;
+/** From the word that a job may call to the call: the way of the word (permits.ts), and the job's lease (attempt.ts). */
+const USE_MS = 3_500;
 
 /** How long permits may be kept for calls to come: by one who has a block of them, and by one to whom there is no limit. */
 const BLOCK_LIFE_MS = 5_000;

@@ -76,13 +76,13 @@ function perMinute(told: LearnedLimit | null): number | null {
   return (resetMs * limit) / used <= MINUTE_AT_MOST_MS ? limit : null;
 }
 
-/** First and longest block after a 429 that does not say for how long. */
+/** First and longest block after a 429 that does not say for how long. Not long: others may be let in meanwhile. */
 const FIRST_BLOCK_MS = 1_000;
-const LONGEST_BLOCK_MS = 60_000;
+const LONGEST_BLOCK_MS = 8_000;
 
 /**
- * For how long nothing more may be asked of the provider, in milliseconds; 0: it may. `strikes`: its 429s in a row before
- * this answer. No provider may stop us for longer than `mostMs` at a time: what it says may be nonsense.
+ * For how long nothing more may be asked of the provider, in milliseconds; 0: it may. `strikes`: its 429s in a row
+ * before this answer that did not say. No provider may stop us for longer than `mostMs` at a time: what it says may be nonsense.
  */
 export function blockMs(
   answer: { limited: boolean; learned: Learned | null },

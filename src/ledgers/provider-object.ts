@@ -135,7 +135,8 @@ export class ProviderObject extends DurableObject<Env> {
   #block(answer: Pick<CallTold, "limited" | "learned">, now: number): void {
     const { blockedUntil } = this.#rules;
     if (now > blockedUntil + STRIKES_LAST_MS) this.#strikes = 0;
-    if (answer.limited && now >= blockedUntil) this.#strikes += 1;
+    const isUnsaid = answer.limited && (answer.learned?.retryAfterMs ?? null) === null;
+    if (isUnsaid && now >= blockedUntil) this.#strikes += 1;
     const before = Math.max(0, this.#strikes - 1);
     const ms = blockMs(answer, before, configOf(this.env).RETRY_MAX_MS);
     if (ms === 0 || now + ms <= blockedUntil) return;

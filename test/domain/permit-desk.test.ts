@@ -75,7 +75,7 @@ describe("who comes while others wait", () => {
     granted(desk, 6, { tenant: "a" });
     const first = desk.takeRings();
     expect([first, parked.size]).toEqual([[], 2]);
-    expect(granted(desk, 1, { tenant: "a" }, NOW + 5 * SECOND)).toBe(0);
+    expect(granted(desk, 1, { tenant: "a" }, NOW + 6 * SECOND)).toBe(0);
     expect(desk.takeRings().map(({ job }) => job)).toEqual([`job-${jobs - 2}`, `job-${jobs - 1}`]);
   });
 
@@ -91,7 +91,7 @@ describe("who comes while others wait", () => {
     granted(desk, 1);
     const [late, early] = [wishOf({ since: NOW + 9 }), wishOf({ since: NOW })];
     for (const wish of [late, early]) desk.ask(wish, 1, NOW);
-    desk.serve(NOW + MINUTE + 2 * SECOND);
+    desk.serve(NOW + MINUTE + 4 * SECOND);
     expect(desk.takeRings()).toEqual([early]);
   });
 });
@@ -119,12 +119,12 @@ describe("while nothing may be called", () => {
   ])("for %s, all wait, and one whose permit was reserved as well", (_, closed, until) => {
     const desk = deskOf(50);
     granted(desk, 6, { lane: "high" });
-    desk.serve(NOW + 5 * SECOND);
+    desk.serve(NOW + 8 * SECOND);
     const [rung] = desk.takeRings();
     if (rung === undefined) throw new Error("nobody was rung for");
-    desk.rule(rules({ requests: 50, tokens: null }, closed), NOW + 5 * SECOND);
-    expect(desk.ask(rung, 1, NOW + 5 * SECOND)).toEqual({ type: "parked" });
-    expect(desk.serveAt(NOW + 5 * SECOND)).toBe(until);
+    desk.rule(rules({ requests: 50, tokens: null }, closed), NOW + 8 * SECOND);
+    expect(desk.ask(rung, 1, NOW + 8 * SECOND)).toEqual({ type: "parked" });
+    expect(desk.serveAt(NOW + 8 * SECOND)).toBe(until);
   });
 });
 

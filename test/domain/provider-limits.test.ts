@@ -116,7 +116,7 @@ describe("a provider is not called", () => {
     ],
     ["for a second after a 429 that says nothing", true, null, 0, 1_000],
     ["for eight after the fourth in a row", true, null, 3, 8_000],
-    ["for a minute at most, after however many", true, {}, 40, 60_000],
+    ["for eight at most, after however many", true, {}, 40, 8_000],
     ["for our longest wait at most, whatever it says", true, { retryAfterMs: 1e12 }, 0, 300_000],
     [
       "when an answer says that nothing is left",

@@ -87,7 +87,7 @@ describe("a job without a permit", () => {
     }
     expect(await view(name)).toMatchObject({ status: "queued", attempts_made: 0 });
     expect(calls).toBe(0);
-    passTime(63 * SECOND);
+    passTime(64 * SECOND);
     const before = queues.sent.length;
     await nextTurn();
     expect(queues.sent.slice(before).map(({ body }) => body.job)).toEqual([name]);
@@ -110,7 +110,7 @@ describe("a job without a permit", () => {
   it("gives the permit back where it was cancelled meanwhile, for who is next", async () => {
     const [name = "", next = ""] = await parked(2);
     await job(name).cancel("no longer wanted");
-    passTime(63 * SECOND);
+    passTime(64 * SECOND);
     await nextTurn();
     await deliverTo(name);
     expect(queues.sent.at(-1)?.body.job).toBe(next);

@@ -177,7 +177,7 @@ describe("a provider with a limit", () => {
   it("limits tokens too, and corrects them by what was used", async () => {
     await limited(0, 10_000);
     expect(await granted(9, { lane: "high", tokens: 250 })).toBe(4);
-    passTime(2 * SECOND);
+    passTime(4 * SECOND);
     const before = queues.sent.length;
     await provider().settle(told({ tokens: 250 }));
     expect(queues.sent.length).toBeGreaterThan(before);
