@@ -10,6 +10,7 @@ import {
   deadLetterTables,
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
+import { LANES_TITLE, lanesTables, measureLanes } from "./measure-lanes.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
 import { measureDirect, measureRelay, relayTable } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
@@ -34,6 +35,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   backlog,
   "dead-letters": deadLetters,
   webhooks,
+  lanes,
   start,
 };
 
@@ -130,6 +132,12 @@ async function webhooks(): Promise<void> {
   const samples = new Samples();
   for (const round of rounds("webhooks")) await measureWebhooks(provider, round, samples);
   print(`## ${WEBHOOKS_TITLE}`, ...webhookTables(samples));
+}
+
+async function lanes(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("lanes")) await measureLanes(provider, samples);
+  print(`## ${LANES_TITLE}`, ...lanesTables(samples));
 }
 
 async function start(): Promise<void> {
