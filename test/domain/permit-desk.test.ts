@@ -96,6 +96,25 @@ describe("who comes while others wait", () => {
   });
 });
 
+describe("a lane whose turn it is while a better one waits", () => {
+  it("has the next permit, and leaves nothing: neither waits for more than one", () => {
+    const desk = deskOf(50);
+    granted(desk, 100, { lane: "high" });
+    granted(desk, 100, { lane: "low" });
+    const rung: { lane: string; at: number }[] = [];
+    for (let now = NOW; now < NOW + MINUTE; now = desk.serveAt(now)) {
+      desk.serve(now);
+      for (const wish of desk.takeRings()) {
+        rung.push({ lane: wish.lane, at: now });
+        desk.ask(wish, 1, now);
+      }
+    }
+    const gaps = rung.slice(5).map(({ at }, place) => at - (rung[place + 4]?.at ?? 0));
+    expect(rung.filter(({ lane }) => lane === "low").length).toBeGreaterThan(2);
+    expect(Math.max(...gaps)).toBeLessThan(2 * SECOND);
+  });
+});
+
 describe("a lane that does not fetch what is reserved for it", () => {
   it("is passed over, and has its turn again when that has come back", () => {
     const desk = deskOf(50);

@@ -86,6 +86,14 @@ describe("a permit accrues", () => {
     expect(permits.waitMs(ONE, 0)).toBeGreaterThan(0);
   });
 
+  it("in the room of what is settled first, though it was taken last", () => {
+    const permits = permitsOf(50);
+    permits.take("long", { requests: 4, tokens: 0 }, { until: NOW + MINUTE, unused: false });
+    permits.take("short", ONE, { until: NOW + SECOND, unused: false });
+    permits.pass(NOW + MINUTE);
+    expect(drain(permits, NOW + MINUTE)).toBe(1);
+  });
+
   it("not while the clock goes back", () => {
     const permits = permitsOf(50);
     drain(permits, NOW);

@@ -66,6 +66,7 @@ async function parked(count: number): Promise<string[]> {
   expect((await view(first)).status).toBe("completed");
   const names: string[] = [];
   for (let at = 0; at < count; at++) {
+    passTime(1);
     const name = await submitted();
     expect(await deliverTo(name)).toEqual({ acked: ["0"], retried: [] });
     names.push(name);

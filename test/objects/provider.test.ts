@@ -36,8 +36,8 @@ async function limited(requests: number, tokens: number | null = null): Promise<
 let jobs = 0;
 function wishOf(over: Partial<Wish> = {}): Wish {
   jobs += 1;
-  const job = `job-${jobs}`;
-  return { job, lane: "normal", tenant: "acme", tokens: 100, since: Date.now(), ...over };
+  const [job, since] = [`job-${jobs}`, Date.now() + jobs];
+  return { job, lane: "normal", tenant: "acme", tokens: 100, since, ...over };
 }
 
 function ask(over: Partial<Wish> = {}, asker = ASKER): Promise<Verdict> {
