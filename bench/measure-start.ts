@@ -64,7 +64,7 @@ async function spawnStart(
     scripts: { start: string };
   };
   const where = `--ip 127.0.0.1 --port ${port} --inspector-port ${inspectorPort} --persist-to ${state}`;
-  const model = `--var OPENAI_BASE_URL:${provider.url}/v1 --var OPENAI_API_KEY:bench`;
+  const model = `--var OPENAI_BASE_URL:${provider.url}/v1 --var OPENAI_API_KEY:bench --var OPENAI_REQUESTS_PER_MINUTE:0`;
   return spawn("sh", ["-c", `exec ${scripts.start} ${where} ${model}`], {
     detached: true,
     stdio: "ignore",

@@ -21,7 +21,8 @@ export function startProduct(
   provider: Server,
   { vars = {}, entry }: { vars?: Record<string, string>; entry?: string } = {},
 ): Promise<Server> {
-  const settings = { OPENAI_BASE_URL: `${provider.url}/v1`, OPENAI_API_KEY: "bench", ...vars };
+  const unlimited = { OPENAI_API_KEY: "bench", OPENAI_REQUESTS_PER_MINUTE: "0" };
+  const settings = { OPENAI_BASE_URL: `${provider.url}/v1`, ...unlimited, ...vars };
   return start("product-main.ts", [JSON.stringify({ vars: settings, entry })]);
 }
 

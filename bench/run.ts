@@ -12,6 +12,7 @@ import {
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
 import { idleTable, measureIdle } from "./measure-idle.ts";
+import { LANES_TITLE, lanesTables, measureLanes } from "./measure-lanes.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
 import { measureDirect, measureRelay, relayTables } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
@@ -38,6 +39,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   backlog,
   "dead-letters": deadLetters,
   webhooks,
+  lanes,
   start,
 };
 
@@ -151,6 +153,12 @@ async function webhooks(): Promise<void> {
   const samples = new Samples();
   for (const round of rounds("webhooks")) await measureWebhooks(provider, round, samples);
   print(`## ${WEBHOOKS_TITLE}`, ...webhookTables(samples));
+}
+
+async function lanes(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("lanes")) await measureLanes(provider, samples);
+  print(`## ${LANES_TITLE}`, ...lanesTables(samples));
 }
 
 async function start(): Promise<void> {

@@ -273,6 +273,7 @@ export type Problem = {
     | "job-not-found"
     | "dead-letter-not-found"
     | "delivery-not-found"
+    | "provider-not-found"
     | "operation-not-found"
     | "tenant-not-found"
     | "key-not-found"

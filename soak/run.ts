@@ -19,6 +19,7 @@ const RATE = Number(process.env["SOAK_RATE"] ?? 3);
 /** Waits short, so that in minutes there is much of everything; the lease long enough for a busy machine. */
 const SETTINGS = {
   OPENAI_API_KEY: "soak",
+  OPENAI_REQUESTS_PER_MINUTE: "0",
   LEASE_SECONDS: "5",
   PULSE_MS: "500",
   RETRY_BASE_MS: "100",

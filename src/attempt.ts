@@ -1,41 +1,73 @@
 import type { Config } from "./config.ts";
 import type { CallReport } from "./domain/command.ts";
 import { classify, wasTaken } from "./domain/failure.ts";
-import type { Directive, JobRpc, Leased, Settlement } from "./job-rpc.ts";
+import type { Directive, Grant, JobRpc, Leased, Settlement } from "./job-rpc.ts";
+import type { CallEnd, Held, Permits } from "./permits.ts";
+import type { CallOutcome } from "./provider/answer.ts";
 import type { CallModel } from "./provider/call.ts";
 import { reach, type Reachable } from "./reach.ts";
 import { Relay } from "./relay.ts";
+import type { Needs } from "./schema/message.ts";
 
-export type AttemptPorts = Reachable & { model: CallModel; config: Config };
+export type AttemptPorts = Reachable & {
+  model: CallModel;
+  config: Config;
+  permits: Permits;
+  /** As its message said; null: it did not. */
+  needs: Needs | null;
+};
+
+/** Providers to be asked before a message is let go: a job has five models at most, and its route only goes on. */
+const MOST_PROVIDERS = 5;
 
 /** How long a lease is asked for, in milliseconds. Without one there is nothing to lose: the message comes again. */
 const ASKING_MS = 1_500;
 
 /**
- * Carries out one attempt at a job, if the job grants a lease.
+ * Carries out one attempt at a job, if its provider permits a call and then the job grants a lease. In this order, so a
+ * job that waits for a permit has begun nothing, and its message is settled.
  *
  * Holds no policy: the job decides whether there is an attempt, whether it goes on, and what its end means.
  * Never throws. If the job cannot be reached, its lease runs out and its alarm moves it on.
  */
 export async function runAttempt(ports: AttemptPorts): Promise<Settlement> {
   const token = crypto.randomUUID();
-  const grant = await reach(ports, ASKING_MS, (job) => job.lease(token));
-  if (grant === null) return { type: "retry", delaySeconds: 10 };
-  switch (grant.type) {
-    case "ignore":
-      return { type: "ack" };
-    case "wait":
-      return { type: "retry", delaySeconds: grant.delaySeconds };
-    case "leased":
-      return callAndReport(grant, token, ports);
+  let { needs } = ports;
+  for (let asked = 0; asked <= MOST_PROVIDERS; asked++) {
+    const held = needs === null ? null : await ports.permits.ask(needs);
+    if (needs !== null && held === null) return { type: "ack" };
+    const provider = held?.provider ?? null;
+    const grant = await reach(ports, ASKING_MS, (job) => job.lease(token, provider));
+    if (grant?.type === "leased") return callUnder(held, grant, token, ports);
+    if (held !== null) await ports.permits.giveBack(held);
+    if (grant?.type !== "elsewhere") return withoutLease(grant);
+    ({ needs } = grant);
   }
+  return { type: "ack" };
 }
 
-async function callAndReport(
+function withoutLease(grant: Exclude<Grant, Leased | { type: "elsewhere" }> | null): Settlement {
+  if (grant === null) return { type: "retry", delaySeconds: 10 };
+  return grant.type === "wait"
+    ? { type: "retry", delaySeconds: grant.delaySeconds }
+    : { type: "ack" };
+}
+
+/** `held`: null where the job's object is of a version that asks for none. The job hears of the end first. */
+async function callUnder(
+  held: Held | null,
   lease: Leased,
   token: string,
   ports: AttemptPorts,
 ): Promise<Settlement> {
+  const { settlement, end } = await callAndReport(lease, token, ports);
+  if (held !== null) await ports.permits.settle(held, end);
+  return settlement;
+}
+
+type Called = { settlement: Settlement; end: CallEnd };
+
+async function callAndReport(lease: Leased, token: string, ports: AttemptPorts): Promise<Called> {
   const { config, now } = ports;
   const stop = new AbortController();
   const startedAt = now();
@@ -63,13 +95,25 @@ async function callAndReport(
     taken: outcome.ok || outcome.begun || wasTaken(outcome.error),
     answerBytes: outcome.answerBytes,
   };
-  if (stop.signal.aborted) return accountFor(callReport, token, ports);
+  const end = endOf(lease, outcome, callReport);
+  if (stop.signal.aborted) return { settlement: await accountFor(callReport, token, ports), end };
   const told = await reach(ports, leaseMs(ports), (job) =>
     outcome.ok
       ? job.complete(token, rest, outcome.answer, callReport)
       : job.fail(token, classify(outcome.error), callReport),
   );
-  return told ?? { type: "ack" };
+  return { settlement: told ?? { type: "ack" }, end };
+}
+
+/** What others have to know of a call. One that the provider did not take on has used nothing. */
+function endOf({ route }: Leased, outcome: CallOutcome, { taken, usage }: CallReport): CallEnd {
+  const limited = !outcome.ok && outcome.error.kind === "status" && outcome.error.status === 429;
+  const used = taken ? (usage?.total_tokens ?? null) : 0;
+  const end = { model: route.model, used, limited };
+  if (outcome.learned !== undefined) return { ...end, learned: outcome.learned };
+  if (outcome.ok || outcome.error.kind !== "status") return end;
+  const { retryAfterMs } = outcome.error;
+  return { ...end, learned: { requests: null, tokens: null, retryAfterMs } };
 }
 
 /** Stopped: what was said is void, but what the call came to is not. */

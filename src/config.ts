@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import type { KeyEnvironment } from "./domain/api-key.ts";
+import type { LimitSetting } from "./domain/provider-limits.ts";
 import type { LimitSettings } from "./domain/tenant.ts";
 import { PROVIDERS, type ProviderName } from "./provider/table.ts";
 import {
@@ -11,6 +12,7 @@ import {
   number,
   Origins,
   perTier,
+  PerMinute,
   WebhookSecret,
 } from "./setting.ts";
 
@@ -125,8 +127,8 @@ const Settings = z.object({
   WEBHOOK_MAX_PAYLOAD_BYTES: number(20_480, 1, MAX_KEPT_BODY_BYTES),
 });
 
-/** A provider that is switched on: where it is and what opens it. */
-export type ProviderAccess = { baseUrl: string; apiKey: string };
+/** A provider that is switched on: where it is, what opens it, and what may be asked of it in a minute. */
+export type ProviderAccess = { baseUrl: string; apiKey: string; limits: LimitSetting };
 
 export type Config = Omit<z.infer<typeof Settings>, "KEY_ENVIRONMENT"> & {
   SIGNING_KEY: string;
@@ -215,7 +217,10 @@ function signingKeyOf({ AUTH_MODE, SIGNING_KEY }: Given): string {
   return SIGNING_KEY;
 }
 
-/** The providers whose row in the table has all it needs: `<PROVIDER>_API_KEY`, `<PROVIDER>_BASE_URL`. */
+/**
+ * The providers whose row in the table has all it needs: `<PROVIDER>_API_KEY`, `<PROVIDER>_BASE_URL`. Besides these,
+ * `<PROVIDER>_REQUESTS_PER_MINUTE` and `<PROVIDER>_TOKENS_PER_MINUTE`.
+ */
 function providersOf(env: Map<string, unknown>): Config["providers"] {
   const on: Config["providers"] = {};
   for (const [name, provider] of Object.entries(PROVIDERS)) {
@@ -223,7 +228,18 @@ function providersOf(env: Map<string, unknown>): Config["providers"] {
     const apiKey = env.get(`${provider.prefix}_API_KEY`) || (provider.needsKey ? null : "none");
     if (typeof baseUrl !== "string" || typeof apiKey !== "string") continue;
     if (!URL.canParse(baseUrl)) throw new ConfigError(`${provider.prefix}_BASE_URL is not a URL`);
-    on[name as ProviderName] = { baseUrl, apiKey };
+    const limits = {
+      requests: perMinuteOf(env, `${provider.prefix}_REQUESTS_PER_MINUTE`),
+      tokens: perMinuteOf(env, `${provider.prefix}_TOKENS_PER_MINUTE`),
+    };
+    on[name as ProviderName] = { baseUrl, apiKey, limits };
   }
   return on;
+}
+
+/** Null: not set. */
+function perMinuteOf(env: Map<string, unknown>, setting: string): number | null {
+  const limit = PerMinute.safeParse(env.get(setting) ?? null);
+  if (limit.success) return limit.data;
+  throw new ConfigError(`Wrong settings: ${setting} is not a whole number`);
 }

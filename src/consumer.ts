@@ -7,6 +7,7 @@ import { deliverOwed, reportUndelivered } from "./deliveries.ts";
 import type { Settlement } from "./job-rpc.ts";
 import { jobNamed } from "./job-stub.ts";
 import { logFault } from "./log.ts";
+import { permitsFor } from "./permits.ts";
 import { liveModel } from "./provider/call.ts";
 import { destinationOf, ring, tell } from "./queues.ts";
 import type { Reachable } from "./reach.ts";
@@ -40,8 +41,11 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
       });
     default:
       return answerAll(readable(batch, Doorbell), env, ctx, {
-        work: ({ job }, config) =>
-          runAttempt({ ...reachable(env, job), model: liveModel(config), config }),
+        work: ({ job, needs = null }, config) => {
+          const permits = permitsFor(env, job, destination);
+          const model = liveModel(config);
+          return runAttempt({ ...reachable(env, job), model, config, permits, needs });
+        },
         again: ({ job }, delay) => ring(env, destination, { job }, delay),
       });
   }

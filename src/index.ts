@@ -7,6 +7,7 @@ export { DeadLetterObject } from "./ledgers/dead-letter-object.ts";
 export { DirectoryObject } from "./ledgers/directory-object.ts";
 export { GateObject } from "./ledgers/gate-object.ts";
 export { ListingObject } from "./ledgers/listing-object.ts";
+export { ProviderObject } from "./ledgers/provider-object.ts";
 export { StatsObject } from "./ledgers/stats-object.ts";
 export { TenantObject } from "./ledgers/tenant-object.ts";
 

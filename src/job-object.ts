@@ -26,7 +26,7 @@ import type { CallReport, Command, Effect, Part, Transition } from "./domain/com
 import { accept, transition } from "./domain/transition.ts";
 import { attemptsOf, viewOf } from "./domain/view.ts";
 import { bodiesOf, framesOf, pageOf, sourceOf, textShown } from "./job-reading.ts";
-import { grantOf } from "./grant.ts";
+import { elsewhere, grantOf } from "./grant.ts";
 import type {
   Directive,
   Found,
@@ -78,9 +78,11 @@ export class JobObject extends DurableObject<Env> {
   }
 
   /** Grants the next attempt to the consumer with this token, if one is due and nobody else has it. Safe to repeat. */
-  lease(token: string): Grant {
+  lease(token: string, provider?: string | null): Grant {
     const job = this.#settled();
     if (job?.status === "active" && job.lease.token === token) return this.#leased(job);
+    const other = elsewhere(job, provider, Date.now());
+    if (other !== null) return other;
     const result = this.#apply({ type: "lease", token });
     if (result.ok) return this.#leased(result.job);
     if (!result.ok && result.reason === "not_due" && job?.status === "queued") {

@@ -7,6 +7,7 @@ import type { Origin } from "./domain/origin.ts";
 import type { Webhook } from "./domain/webhook.ts";
 import type { DeliveryView, JobWebhookEvent } from "./schema/delivery.ts";
 import type { AttemptView, JobStatus, JobView, KeptRequest } from "./schema/job.ts";
+import type { Needs } from "./schema/message.ts";
 
 /*
  * What a job's object can be asked, and what it answers. For minutes after a deploy old objects meet new
@@ -26,8 +27,12 @@ export type Leased = {
   watched: boolean;
 };
 
-/** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. */
-export type Grant = Leased | { type: "wait"; delaySeconds: number } | { type: "ignore" };
+/** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. `elsewhere`: it calls another provider. */
+export type Grant =
+  | Leased
+  | { type: "wait"; delaySeconds: number }
+  | { type: "ignore" }
+  | { type: "elsewhere"; needs: Needs };
 
 /** What the job says to each report. `go` false: the attempt is over (cancelled, fenced), stop the call. */
 export type Directive = { go: boolean; watched: boolean };
@@ -80,7 +85,11 @@ export type LogPage = {
  */
 export interface JobRpc {
   submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
-  lease(token: string): Promise<Grant>;
+  /**
+   * `provider`: of whom there is a permit, null: of nobody. Only for a call of that one is the lease granted. One who
+   * does not say is of a version without permits.
+   */
+  lease(token: string, provider?: string | null): Promise<Grant>;
   append(token: string, part: Part): Promise<Directive>;
   /** Only asks, and shows the text that is not appended yet: should the job be cancelled, it is kept. */
   pulse(token: string, waiting: Part): Promise<Directive>;

@@ -100,6 +100,11 @@ export function logUndelivered(object: string, deliveryId: string, status: numbe
   console.error(JSON.stringify(line));
 }
 
+/** Writes one line about a provider that may be called again after `ms`. */
+export function logProvider(event: string, provider: string, ms: number): void {
+  console.log(JSON.stringify({ event, provider, blocked_ms: ms }));
+}
+
 /** What a fault is about: one field, named after what its value is. `object`: the name of a Durable Object. */
 export type FaultSubject =
   | { object: string | undefined }
@@ -107,6 +112,7 @@ export type FaultSubject =
   | { dlq_id: string }
   | { webhook_id: string }
   | { message_id: string }
+  | { provider: string }
   | { queue: string };
 
 /** Writes one line about something that went wrong, and with what. An error's name only: its text may hold content. */

@@ -1,6 +1,7 @@
 import type { Departure } from "./departure.ts";
 import type { Effect } from "./domain/command.ts";
 import { wakeAt, type Job } from "./domain/job.ts";
+import { needsOf } from "./grant.ts";
 import { ringLater, tellLater } from "./queues.ts";
 
 /** Does what is to be done once a job is stored. Nobody waits for it: the job's alarm does again what is lost. */
@@ -13,7 +14,7 @@ export function perform(
 ): void {
   switch (effect.type) {
     case "ring":
-      return ringLater(ctx, env, job.spec.lane);
+      return ringLater(ctx, env, job.spec.lane, needsOf(job));
     case "dead_letter":
       return ringLater(ctx, env, "dead_letter");
     case "deliver":

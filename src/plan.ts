@@ -70,6 +70,7 @@ export function planJob(submission: Submission, config: Config): Planned {
     startBy,
     endBy: startBy + config.JOB_LIFE_SECONDS * 1_000,
     promptTokens: estimatedPromptTokens(request),
+    answerTokens: request.params?.max_tokens ?? config.DEFAULT_MAX_TOKENS,
     retentionMs: (request.retention_seconds ?? config.RETENTION_SECONDS) * 1_000,
     failedRetentionMs: (request.retention_seconds ?? config.FAILED_RETENTION_SECONDS) * 1_000,
     keyExpiresAt: now + (submission.keySeconds ?? config.IDEMPOTENCY_SECONDS) * 1_000,

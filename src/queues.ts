@@ -2,7 +2,7 @@ import { LANES, type Lane } from "./domain/lane.ts";
 import type { Backlog, QueueReport } from "./domain/health.ts";
 import type { Job } from "./domain/job.ts";
 import { logFault } from "./log.ts";
-import type { DeliveryNotice, Doorbell } from "./schema/message.ts";
+import type { DeliveryNotice, Doorbell, Needs } from "./schema/message.ts";
 import { within } from "./within.ts";
 
 /** The queue of a lane. */
@@ -96,8 +96,14 @@ export async function ring(
 }
 
 /** The same from a job's object. Not awaited: the job is stored already, and its alarm sends again what is lost. */
-export function ringLater(ctx: DurableObjectState, env: Env, to: JobDestination): void {
-  ctx.waitUntil(ring(env, to, { job: ctx.id.name ?? "" }));
+export function ringLater(
+  ctx: DurableObjectState,
+  env: Env,
+  to: JobDestination,
+  needs: Needs | null = null,
+): void {
+  const job = ctx.id.name ?? "";
+  ctx.waitUntil(ring(env, to, needs === null ? { job } : { job, needs }));
 }
 
 /** Tells of what a job owes its webhook, at once or after `delaySeconds`. Never rejects: the job's alarm tells again. */

@@ -12,6 +12,9 @@ export const number = (fallback: number, least = 0, most = MAX_NUMBER) =>
     .pipe(z.number().int().min(least).max(most))
     .default(fallback);
 
+/** What a provider takes in a minute; null: not set. */
+export const PerMinute = number(0).nullable();
+
 const Price = z.strictObject({
   input: z.number().min(0).nullable(),
   output: z.number().min(0).nullable(),

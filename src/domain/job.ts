@@ -42,6 +42,8 @@ export type JobSpec = {
   endBy: number;
   /** What the prompt is likely to count, for calls whose provider says nothing. */
   promptTokens: number;
+  /** Most tokens of an answer. Absent in jobs from before it was kept. */
+  answerTokens?: number;
   retentionMs: number;
   failedRetentionMs: number;
   /** Until then the id is taken even if the job is purged. */

@@ -13,6 +13,7 @@ import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
 import { jobs } from "./jobs.ts";
+import { providers } from "./providers.ts";
 import { reads } from "./reads.ts";
 import { retries } from "./retries.ts";
 import { metrics } from "./metrics.ts";
@@ -45,7 +46,7 @@ const configure = createMiddleware<App>(async (c, next) => {
 /** No cookies, so nothing rides along with a request from a foreign page. */
 const anyOrigin = cors({
   origin: "*",
-  allowMethods: ["GET", "POST", "PATCH", "DELETE"],
+  allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
   allowHeaders: [
     "authorization",
     "content-type",
@@ -78,6 +79,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", sockets);
   app.route("/", stats);
   app.route("/", metrics);
+  app.route("/", providers);
   app.route("/", webhooks);
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);

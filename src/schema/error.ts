@@ -8,6 +8,7 @@ export const PROBLEMS = {
   "job-not-found": { status: 404, title: "Job not found" },
   "dead-letter-not-found": { status: 404, title: "Dead letter not found" },
   "delivery-not-found": { status: 404, title: "Delivery not found" },
+  "provider-not-found": { status: 404, title: "Provider not found" },
   "operation-not-found": { status: 404, title: "Operation not found" },
   "tenant-not-found": { status: 404, title: "Tenant not found" },
   "key-not-found": { status: 404, title: "Key not found" },

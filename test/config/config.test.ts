@@ -188,10 +188,12 @@ describe("the origins that webhooks may go to in development", () => {
   });
 });
 
+const UNSAID = { requests: null, tokens: null };
+
 describe("a provider", () => {
   it("with an address of its own is on once it has a key", () => {
     expect(parseConfig({ SIGNING_KEY, OPENAI_API_KEY: CANARY }).providers).toEqual({
-      openai: { baseUrl: "https://api.openai.com/v1", apiKey: CANARY },
+      openai: { baseUrl: "https://api.openai.com/v1", apiKey: CANARY, limits: UNSAID },
     });
   });
 
@@ -211,7 +213,7 @@ describe("a provider", () => {
       BEDROCK_API_KEY: CANARY,
       BEDROCK_BASE_URL: url,
     });
-    expect(providers).toEqual({ bedrock: { baseUrl: url, apiKey: CANARY } });
+    expect(providers).toEqual({ bedrock: { baseUrl: url, apiKey: CANARY, limits: UNSAID } });
   });
 
   it("that needs no key is on once it has an address", () => {
@@ -219,7 +221,11 @@ describe("a provider", () => {
       SIGNING_KEY,
       OLLAMA_BASE_URL: "http://127.0.0.1:11434/v1",
     });
-    expect(providers.ollama).toEqual({ baseUrl: "http://127.0.0.1:11434/v1", apiKey: "none" });
+    expect(providers.ollama).toEqual({
+      baseUrl: "http://127.0.0.1:11434/v1",
+      apiKey: "none",
+      limits: UNSAID,
+    });
   });
 
   it("whose key is empty is off", () => {

@@ -72,6 +72,7 @@ describe("a plain request", () => {
       startBy: NOW + DAY,
       endBy: NOW + 2 * DAY,
       promptTokens: 11,
+      answerTokens: 4096,
       retentionMs: DAY,
       failedRetentionMs: 7 * DAY,
       keyExpiresAt: NOW + DAY,

@@ -19,6 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => journey.close());
 
+function sent(body: unknown, type = "application/json") {
+  return { body: JSON.stringify(body), headers: { "content-type": type } };
+}
+
 describe("real answers", () => {
   const judged = new Set<string>();
 
@@ -183,6 +187,19 @@ describe("real answers", () => {
     await ask("GET", operations, 404, { url: `${path}/operations/op_none` });
     await ask("DELETE", one, 204, { url: `${path}/dlq_off` });
     await ask("DELETE", one, 404, { url: `${path}/dlq_off` });
+  });
+
+  it("about providers fit the document", async () => {
+    const path = "/api/admin/providers/{name}";
+    const url = "/api/admin/providers/groq";
+    const none = { url: "/api/admin/providers/none" };
+    await ask("GET", path, 200, { url });
+    await ask("GET", path, 404, none);
+    await ask("PUT", path, 200, { url, ...sent({ requests_per_minute: 5 }) });
+    await ask("PUT", path, 400, { url, ...sent({ requests_per_minute: "5" }) });
+    await ask("PUT", path, 404, { ...none, ...sent({}) });
+    await ask("PUT", path, 413, { url, ...sent("x".repeat(1_048_577)) });
+    await ask("PUT", path, 415, { url, ...sent({}, "text/plain") });
   });
 
   it("about webhooks fit the document", async () => {

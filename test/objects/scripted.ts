@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import type { AttemptPorts } from "../../src/attempt.ts";
 import { configOf } from "../../src/config.ts";
 import type { CallError } from "../../src/domain/failure.ts";
+import type { Permits } from "../../src/permits.ts";
 import type { CallOutcome } from "../../src/provider/answer.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWER, job } from "./support.ts";
@@ -22,13 +23,22 @@ export function outcomeOf(error: CallError): CallOutcome & { ok: false } {
   return { ok: false, error, usage: null, begun: false, answerBytes: 0 };
 }
 
+/** Permits every call. */
+const FREELY: Permits = {
+  ask: ({ provider, tokens }) => Promise.resolve({ id: null, tokens, single: false, provider }),
+  giveBack: () => Promise.resolve(),
+  settle: () => Promise.resolve(),
+};
+
 export function portsOf(
   name: string,
   model: CallModel,
   overrides: Partial<AttemptPorts> = {},
 ): AttemptPorts {
   const config = configOf({ ...env, UNWATCHED_JOIN_MS: "0" });
-  return { name, job: () => job(name), model, config, now: Date.now, ...overrides };
+  const needs = { provider: "openai", tenant: "acme", tokens: 12, since: 0 };
+  const calls = { model, permits: FREELY, needs };
+  return { name, job: () => job(name), config, now: Date.now, ...calls, ...overrides };
 }
 
 /** Says these texts and has then answered. */

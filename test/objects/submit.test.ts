@@ -136,10 +136,12 @@ describe("submitting", () => {
     expect(await lease(name)).toMatchObject({ type: "leased" });
   });
 
-  it("rings in the lane it was given, with its object's name and no more (invariant 9)", async () => {
+  it("rings in the lane it was given, with its object's name, what it needs, and no more (invariant 9)", async () => {
     const name = await submitted({ lane: "long", user: "canary-user" });
     const message = queues.sent.find(({ body }) => body.job === name);
-    expect(message).toEqual({ to: "LANE_LONG", body: { job: name }, delaySeconds: 0 });
+    const since = message?.body.needs?.since;
+    const needs = { provider: "openai", tenant: "acme", tokens: 12, since };
+    expect(message).toEqual({ to: "LANE_LONG", body: { job: name, needs }, delaySeconds: 0 });
     expect(logged.join("\n")).not.toMatch(/canary|sky/);
   });
 

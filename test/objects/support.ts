@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, vi } from "vitest";
 
@@ -213,6 +213,13 @@ export async function completed(name: string, ...texts: string[]): Promise<void>
 export async function deadLetter(name: string): Promise<void> {
   await job(name).giveUp();
   await job(name).deadLettered();
+}
+
+/** A provider of whom nothing is known: no order, no block, nobody who waits. */
+export async function forgetProvider(name: string): Promise<void> {
+  const object = env.PROVIDERS.getByName(name);
+  await runInDurableObject(object, (_provider, { storage }) => storage.deleteAll());
+  await evictDurableObject(object);
 }
 
 export async function view(name: string, withPartialOutput = false): Promise<JobView> {

@@ -3,9 +3,14 @@ import { startProduct } from "./product.ts";
 import { promptBehaviour, startProvider, type Behaviour, type Call } from "./provider-server.ts";
 import { WranglerProcess } from "./wrangler-process.ts";
 
-/** Waits short enough for a test, the lease long enough for a busy machine. */
+/** Waits short enough for a test, the lease long enough for a busy machine, and a provider that limits nobody. */
 const SETTINGS = {
   OPENAI_API_KEY: "test-key",
+  OPENAI_REQUESTS_PER_MINUTE: "0",
+  GROQ_API_KEY: "test-key",
+  OPENROUTER_API_KEY: "test-key",
+  BEDROCK_API_KEY: "test-key",
+  WORKERS_AI_API_KEY: "test-key",
   RETRY_BASE_MS: "20",
   LEASE_SECONDS: "10",
   HEADERS_TIMEOUT_MS: "5000",
@@ -33,7 +38,7 @@ async function journeyTo<P extends Product>(start: (vars: Vars) => Promise<P>, v
   const provider = await startProvider();
   const scripted = new Map<string, (call: Call) => Behaviour>();
   provider.behave = (call) => (scripted.get(call.prompt) ?? promptBehaviour)(call);
-  const product = await start({ ...SETTINGS, OPENAI_BASE_URL: provider.url, ...vars });
+  const product = await start({ ...SETTINGS, ...addresses(provider.url), ...vars });
   return {
     provider,
     product,
@@ -45,6 +50,12 @@ async function journeyTo<P extends Product>(start: (vars: Vars) => Promise<P>, v
       await provider.close();
     },
   };
+}
+
+/** All of them answered by one: for what must not be felt by calls to another. */
+function addresses(url: string): Vars {
+  const names = ["OPENAI", "GROQ", "OPENROUTER", "BEDROCK", "WORKERS_AI"];
+  return Object.fromEntries(names.map((name) => [`${name}_BASE_URL`, url]));
 }
 
 let prompts = 0;

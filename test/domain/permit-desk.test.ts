@@ -1,0 +1,200 @@
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { PermitBlocks } from "../../src/domain/permit-blocks.ts";
+import { PermitDesk, type Permit, type Verdict, type Wish } from "../../src/domain/permit-desk.ts";
+import type { Limits } from "../../src/domain/permits.ts";
+import { MINUTE, NOW, SECOND } from "./fixtures.ts";
+import { ParkedInMemory } from "./permit-world.ts";
+
+let parked = new ParkedInMemory();
+let jobs = 0;
+
+beforeEach(() => {
+  parked = new ParkedInMemory();
+});
+
+function deskOf(requests: number | null, tokens: number | null = null): PermitDesk {
+  return new PermitDesk(parked, { requests, tokens }, 0, "desk");
+}
+
+function wishOf(over: Partial<Wish> = {}): Wish {
+  jobs += 1;
+  return { job: `job-${jobs}`, lane: "normal", tenant: "a", tokens: 100, since: NOW, ...over };
+}
+
+function permitOf(verdict: Verdict): Permit {
+  if (verdict.type !== "granted") throw new Error("parked");
+  return verdict.permit;
+}
+
+/** Asks for so many, one after the other, and answers how many may call. */
+function granted(desk: PermitDesk, count: number, over: Partial<Wish> = {}, now = NOW): number {
+  const verdicts = Array.from({ length: count }, () => desk.ask(wishOf(over), 1, now));
+  return verdicts.filter(({ type }) => type === "granted").length;
+}
+
+const rules = (limits: Limits, over: { paused?: boolean; blockedUntil?: number } = {}) => ({
+  limits,
+  paused: false,
+  blockedUntil: 0,
+  ...over,
+});
+
+describe("a block", () => {
+  it.each([
+    ["one where the limit is small", 50, null, 1],
+    ["a sixhundredth of a minute", 6_000, null, 10],
+    ["no more than there is use for", 1_000_000, null, 100],
+    ["as many as there are tokens for", 6_000, 60_000, 1],
+    ["of tokens alone, where only those are limited", null, 600_000, 10],
+  ])("is %s", (_, requests, tokens, calls) => {
+    const permit = permitOf(deskOf(requests, tokens).ask(wishOf(), 100, NOW));
+    expect(permit.requests).toBe(calls);
+    expect(permit.tokens).toBe(tokens === null ? Infinity : calls * 100);
+    expect(permit.lifeMs).toBe(calls === 1 ? 0 : 5 * SECOND);
+  });
+
+  it("is never more than half of what is there", () => {
+    const desk = deskOf(6_000);
+    granted(desk, 588, { lane: "high" });
+    expect(permitOf(desk.ask(wishOf({ lane: "high" }), 100, NOW)).requests).toBe(6);
+  });
+
+  it("is granted to nobody while somebody waits", () => {
+    const desk = deskOf(6_000);
+    desk.rule(rules({ requests: 6_000, tokens: null }, { paused: true }), NOW);
+    granted(desk, 400);
+    desk.rule(rules({ requests: 6_000, tokens: null }), NOW);
+    expect(permitOf(desk.ask(wishOf({ lane: "high" }), 100, NOW)).requests).toBe(1);
+  });
+});
+
+describe("who comes while others wait", () => {
+  it("overtakes nobody of its lane, though there is a permit", () => {
+    const desk = deskOf(50);
+    granted(desk, 6, { tenant: "a" });
+    const first = desk.takeRings();
+    expect([first, parked.size]).toEqual([[], 2]);
+    expect(granted(desk, 1, { tenant: "a" }, NOW + 6 * SECOND)).toBe(0);
+    expect(desk.takeRings().map(({ job }) => job)).toEqual([`job-${jobs - 2}`, `job-${jobs - 1}`]);
+  });
+
+  it("is granted at once where it is its turn", () => {
+    const desk = deskOf(50);
+    granted(desk, 30, { lane: "low" });
+    expect(granted(desk, 1, { lane: "high" })).toBe(1);
+    expect(desk.takeRings()).toEqual([]);
+  });
+
+  it("waits for a permit in the order in which they became due", () => {
+    const desk = deskOf(1);
+    granted(desk, 1);
+    const [late, early] = [wishOf({ since: NOW + 9 }), wishOf({ since: NOW })];
+    for (const wish of [late, early]) desk.ask(wish, 1, NOW);
+    desk.serve(NOW + MINUTE + 4 * SECOND);
+    expect(desk.takeRings()).toEqual([early]);
+  });
+});
+
+describe("a lane whose turn it is while a better one waits", () => {
+  it("has the next permit, and leaves nothing: neither waits for more than one", () => {
+    const desk = deskOf(50);
+    granted(desk, 100, { lane: "high" });
+    granted(desk, 100, { lane: "low" });
+    const rung: { lane: string; at: number }[] = [];
+    for (let now = NOW; now < NOW + MINUTE; now = desk.serveAt(now)) {
+      desk.serve(now);
+      for (const wish of desk.takeRings()) {
+        rung.push({ lane: wish.lane, at: now });
+        desk.ask(wish, 1, now);
+      }
+    }
+    const gaps = rung.slice(5).map(({ at }, place) => at - (rung[place + 4]?.at ?? 0));
+    expect(rung.filter(({ lane }) => lane === "low").length).toBeGreaterThan(2);
+    expect(Math.max(...gaps)).toBeLessThan(2 * SECOND);
+  });
+});
+
+describe("a lane that does not fetch what is reserved for it", () => {
+  it("is passed over, and has its turn again when that has come back", () => {
+    const desk = deskOf(50);
+    granted(desk, 40, { lane: "low" });
+    const rung: string[] = [];
+    for (let now = NOW; now < NOW + 29 * SECOND; now = desk.serveAt(now)) {
+      desk.serve(now);
+      rung.push(...desk.takeRings().map(({ job }) => job));
+    }
+    expect(rung).toHaveLength(3);
+    expect(granted(desk, 1, { lane: "normal" }, NOW + 29 * SECOND)).toBe(1);
+    desk.serve(NOW + MINUTE);
+    expect(desk.takeRings().length).toBeGreaterThan(0);
+  });
+});
+
+describe("while nothing may be called", () => {
+  it.each([
+    ["it is paused", { paused: true }, Infinity],
+    ["it is blocked", { blockedUntil: NOW + MINUTE }, NOW + MINUTE],
+  ])("for %s, all wait, and one whose permit was reserved as well", (_, closed, until) => {
+    const desk = deskOf(50);
+    granted(desk, 6, { lane: "high" });
+    desk.serve(NOW + 8 * SECOND);
+    const [rung] = desk.takeRings();
+    if (rung === undefined) throw new Error("nobody was rung for");
+    desk.rule(rules({ requests: 50, tokens: null }, closed), NOW + 8 * SECOND);
+    expect(desk.ask(rung, 1, NOW + 8 * SECOND)).toEqual({ type: "parked" });
+    expect(desk.serveAt(NOW + 8 * SECOND)).toBe(until);
+  });
+});
+
+describe("what one isolate has ahead", () => {
+  const block = { id: "b", requests: 10, tokens: 1_000, lifeMs: 5 * SECOND };
+
+  it("is used call by call, until it is used up", () => {
+    const blocks = new PermitBlocks();
+    expect(blocks.put(block, 100, NOW)).toEqual({ id: "b", tokens: 100, single: false });
+    for (let call = 1; call < 10; call++) expect(blocks.take(100, NOW + call)).not.toBeNull();
+    expect(blocks.take(0, NOW)).toBeNull();
+  });
+
+  it.each([
+    ["its time is over", 100, 5 * SECOND],
+    ["it has too few tokens", 901, 0],
+  ])("is not used where %s", (_, tokens, later) => {
+    const blocks = new PermitBlocks();
+    blocks.put(block, 100, NOW);
+    expect(blocks.take(tokens, NOW + later)).toBeNull();
+  });
+
+  it("tells what is left, and asks for twice what was used", () => {
+    const blocks = new PermitBlocks();
+    expect(blocks.asker()).toEqual({ most: 2, spent: [], tokens: 0 });
+    blocks.put(block, 100, NOW);
+    for (let call = 0; call < 4; call++) blocks.take(100, NOW);
+    blocks.correct(40);
+    blocks.correct(-10);
+    const spent = [{ id: "b", rest: { requests: 5, tokens: 500 } }];
+    expect(blocks.asker()).toEqual({ most: 10, spent, tokens: 30 });
+    expect(blocks.asker()).toEqual({ most: 10, spent: [], tokens: 0 });
+  });
+
+  it("takes back a call that was not made, but not of a block it no longer has", () => {
+    const blocks = new PermitBlocks();
+    const held = blocks.put(block, 100, NOW);
+    blocks.back(held);
+    blocks.put({ ...block, id: "c" }, 100, NOW);
+    blocks.back(held);
+    blocks.forget();
+    expect(blocks.asker().spent).toEqual([
+      { id: "b", rest: { requests: 10, tokens: 1_000 } },
+      { id: "c", rest: { requests: 9, tokens: 900 } },
+    ]);
+  });
+
+  it("is nothing where it had a single permit", () => {
+    const blocks = new PermitBlocks();
+    const single = { ...block, requests: 1, lifeMs: 0 };
+    expect(blocks.put(single, 100, NOW).single).toBe(true);
+    expect(blocks.take(0, NOW)).toBeNull();
+  });
+});

@@ -1,0 +1,170 @@
+import { LANES, type Lane } from "../../src/domain/lane.ts";
+import { PermitDesk, type ParkedJobs, type Wish } from "../../src/domain/permit-desk.ts";
+import type { Limits } from "../../src/domain/permits.ts";
+import type { Turn } from "../../src/domain/turns.ts";
+import { seeded } from "../support/random.ts";
+import { NOW } from "./fixtures.ts";
+
+/** The parked jobs in memory, kept as the object's table keeps them. */
+export class ParkedInMemory implements ParkedJobs {
+  readonly #wishes = new Map<string, Wish[]>();
+  readonly #keys = new Set<string>();
+
+  add(wish: Wish): void {
+    const others = this.#of(wish);
+    if (this.#keys.has(keyOf(wish))) return;
+    this.#keys.add(keyOf(wish));
+    const at = others.findLastIndex(({ since }) => since <= wish.since) + 1;
+    others.splice(at, 0, wish);
+  }
+
+  remove(wish: Wish): void {
+    const others = this.#of(wish);
+    const at = others.findIndex(({ job }) => job === wish.job);
+    if (at >= 0) others.splice(at, 1);
+    this.#keys.delete(keyOf(wish));
+  }
+
+  first(turn: Turn): Wish | null {
+    return this.#of(turn)[0] ?? null;
+  }
+
+  turns(): Turn[] {
+    return [...this.#wishes.values()].flatMap(([first]) => first ?? []);
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  #of({ lane, tenant }: Turn): Wish[] {
+    const key = `${lane} ${tenant}`;
+    const wishes = this.#wishes.get(key) ?? [];
+    this.#wishes.set(key, wishes);
+    return wishes;
+  }
+}
+
+function keyOf({ lane, tenant, job, since }: Wish): string {
+  return [lane, tenant, job, since].join(" ");
+}
+
+/** A job of the world: when it was submitted, and when it called. */
+export type Simulated = { job: string; lane: Lane; tenant: string; at: number; calledAt: number };
+
+/** Consumers of a lane's queue, as many as wrangler.toml allows. */
+const CONSUMERS: Record<Lane, number> = { high: 250, normal: 250, low: 100, long: 50 };
+
+/** The way of a message through its queue, at most. */
+export const MESSAGE_MS = 1_000;
+
+/**
+ * A provider's desk, the queues of its lanes and their consumers, in a time of its own: a job's message comes to a consumer,
+ * which asks, calls for `callMs` or takes the next message. By a seed, so what is seen once is seen again.
+ */
+export class PermitWorld {
+  readonly parked = new ParkedInMemory();
+  readonly desk: PermitDesk;
+  readonly jobs: Simulated[] = [];
+  /** Calls of the desk: questions and alarms. */
+  asked = 0;
+  readonly #random: () => number;
+  readonly #callMs: number;
+  readonly #due: { at: number; run: () => void }[] = [];
+  readonly #waiting = new Map<Lane, Simulated[]>(LANES.map((lane) => [lane, []]));
+  readonly #free = { ...CONSUMERS };
+  #alarmAt = Infinity;
+  now = NOW;
+
+  constructor(limits: Limits, { callMs = 10_000, seed = 1 } = {}) {
+    this.desk = new PermitDesk(this.parked, limits, 0, "world");
+    this.#random = seeded(seed);
+    this.#callMs = callMs;
+  }
+
+  /** So many jobs of a tenant, one every `everyMs` from `fromMs` on. */
+  submit(lane: Lane, tenant: string, count: number, { fromMs = 0, everyMs = 0 } = {}): Simulated[] {
+    return Array.from({ length: count }, (_, number) => {
+      const at = NOW + fromMs + number * everyMs;
+      const job = { job: `${lane}-${tenant}-${number}`, lane, tenant, at, calledAt: Infinity };
+      this.jobs.push(job);
+      this.#after(at - this.now, () => this.#send(job));
+      return job;
+    });
+  }
+
+  run(forMs: number): void {
+    const until = this.now + forMs;
+    for (;;) {
+      const next = this.#due[0];
+      if (next === undefined || next.at > until) break;
+      this.#due.shift();
+      this.now = next.at;
+      next.run();
+    }
+    this.now = until;
+  }
+
+  #send(job: Simulated): void {
+    this.#after(this.#random() * MESSAGE_MS, () => {
+      this.#waiting.get(job.lane)?.push(job);
+      this.#consume(job.lane);
+    });
+  }
+
+  #consume(lane: Lane): void {
+    for (; this.#free[lane] > 0;) {
+      const job = this.#waiting.get(lane)?.shift();
+      if (job === undefined) return;
+      const { at: since, ...wish } = job;
+      this.asked++;
+      const verdict = this.desk.ask({ ...wish, tokens: 1_000, since }, 1, this.now);
+      this.#follow();
+      if (verdict.type === "parked") continue;
+      job.calledAt = this.now;
+      this.#free[lane] -= 1;
+      this.#after(this.#callMs, () => {
+        this.#free[lane] += 1;
+        this.#consume(lane);
+      });
+    }
+  }
+
+  #follow(): void {
+    for (const { job } of this.desk.takeRings()) {
+      const rung = this.jobs.find((other) => other.job === job);
+      if (rung !== undefined) this.#send(rung);
+    }
+    const at = this.desk.serveAt(this.now);
+    if (at >= this.#alarmAt) return;
+    this.#alarmAt = at;
+    this.#after(at - this.now, () => {
+      this.asked++;
+      this.#alarmAt = Infinity;
+      this.desk.serve(this.now);
+      this.#follow();
+    });
+  }
+
+  #after(ms: number, run: () => void): void {
+    const at = this.now + Math.max(0, ms);
+    let [low, high] = [0, this.#due.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#due[middle]?.at ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    this.#due.splice(low, 0, { at, run });
+  }
+}
+
+/** Most of these instants in any 60 seconds. */
+export function mostInAMinute(instants: number[]): number {
+  const sorted = instants.toSorted((a, b) => a - b);
+  let [most, from] = [0, 0];
+  for (const [at, instant] of sorted.entries()) {
+    while ((sorted[from] ?? 0) <= instant - 60_000) from++;
+    most = Math.max(most, at - from + 1);
+  }
+  return most;
+}
