@@ -1,7 +1,14 @@
-import { currentAttempt, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
+import {
+  currentAttempt,
+  hasEnded,
+  isSameSubmission,
+  type Job,
+  type LogEvent,
+  type Submission,
+} from "./domain/job.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
-import type { Frame, LogPage, NextDelivery, Source } from "./job-rpc.ts";
+import type { Frame, LogPage, NextDelivery, Source, Submitted } from "./job-rpc.ts";
 import type { JobView } from "./schema/job.ts";
 import type { Delivery } from "./domain/outbox.ts";
 import { webhookBody } from "./domain/webhook-body.ts";
@@ -21,6 +28,13 @@ export function pageOf(job: Job, store: JobStore, after: number): LogPage {
     events: framesOf(job, events, store),
     more,
   };
+}
+
+/** What a submission of an id that this job has is answered. */
+export function submittedBefore(job: Job, submission: Submission, view: JobView): Submitted {
+  if (job.status === "purged") return { type: "gone" };
+  const isSame = isSameSubmission(job.spec, submission);
+  return isSame ? { type: "replayed", view } : { type: "reused" };
 }
 
 /** What the job is submitted again from. */

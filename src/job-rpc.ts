@@ -1,8 +1,9 @@
+import type { ChargeStanding } from "./domain/bill.ts";
 import type { CallReport, Part } from "./domain/command.ts";
 import type { GivenUp } from "./domain/dead-letter.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import type { Failure } from "./domain/failure.ts";
-import type { Answer, JobSpec, Route } from "./domain/job.ts";
+import type { Answer, JobSpec, Route, Submission } from "./domain/job.ts";
 import type { Origin } from "./domain/origin.ts";
 import type { Webhook } from "./domain/webhook.ts";
 import type { DeliveryView, JobWebhookEvent } from "./schema/delivery.ts";
@@ -24,6 +25,8 @@ export type Leased = {
   request: KeptRequest;
   timeoutMs: number;
   watched: boolean;
+  /** The longest answer the job's own budget still pays for. Absent: any. */
+  maxTokens?: number;
 };
 
 /** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. */
@@ -73,6 +76,8 @@ export type LogPage = {
 /** A job's object from outside: each call may fail on the way. */
 export interface JobRpc {
   submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
+  /** What a submission of this id is answered that makes no job; null: it would make one. */
+  recall(submission: Submission): Promise<Submitted | null>;
   lease(token: string): Promise<Grant>;
   append(token: string, part: Part): Promise<Directive>;
   /** Only asks, and shows the text that is not appended yet: should the job be cancelled, it is kept. */
@@ -95,6 +100,8 @@ export interface JobRpc {
   /** Null: the job has no delivery of this id. */
   replayDelivery(deliveryId: string): Promise<Found<DeliveryView | null>>;
   attempts(): Promise<Found<AttemptView[]>>;
+  /** Whether the job of this uid is here, and what it came to if it has ended. */
+  bill(uid: string): Promise<ChargeStanding>;
   read(withPartialOutput: boolean): Promise<Found<JobView>>;
   /** The job without its text, which may be megabytes. */
   glance(): Promise<Found<JobView>>;
