@@ -20,6 +20,27 @@ const number = (fallback: number, least = 0, most = MAX_NUMBER) =>
     .pipe(z.number().int().min(least).max(most))
     .default(fallback);
 
+/** Dollars, as a number or its digits. Absent: no limit. */
+const Usd = z
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^\d+(\.\d{1,9})?$/)
+        .transform(Number),
+    ],
+    "is not a sum of dollars",
+  )
+  .pipe(z.number().min(0).max(1_000_000))
+  .optional();
+
+const limit = () =>
+  z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], "is not a whole number")
+    .pipe(z.number().int().min(0).max(MAX_NUMBER))
+    .optional();
+
 const Price = z.strictObject({
   input: z.number().min(0).nullable(),
   output: z.number().min(0).nullable(),
@@ -137,6 +158,16 @@ const Settings = z.object({
   /** How long a subscribe token lets a browser follow its job, and a connection opened with it live. */
   SUBSCRIBE_TOKEN_SECONDS: number(900, 1, 86_400),
 
+  /** `paused`: no new jobs are taken; all else goes on. */
+  INTAKE: z.enum(["open", "paused"]).default("open"),
+  /** What each tenant may do and spend, where nothing else is said of it; absent: as much as it likes. */
+  SUBMITS_PER_MINUTE: limit(),
+  MAX_QUEUED_JOBS: limit(),
+  DAY_BUDGET_USD: Usd,
+  MONTH_BUDGET_USD: Usd,
+
+  /** Names and values of all headers together. */
+  MAX_HEADER_BYTES: number(32_768, 1),
   MAX_BODY_BYTES: number(1_048_576, 1, MAX_STORED_REQUEST_BYTES),
   MAX_JSON_DEPTH: number(64, 1),
   SSE_HEARTBEAT_SECONDS: number(15, 1),

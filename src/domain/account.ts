@@ -31,10 +31,14 @@ export type Asked = { submittedAt: number; reserveNano: number | null; limits: T
 export type Quota = { rate: Rate | null; depth: { limit: number; left: number } | null };
 
 export type Admission = { quota: Quota } & (
-  | { type: "admitted" | "rate" | "depth" | "unpriced" }
+  | { type: "admitted" }
+  | { type: "rate" | "depth" | "unpriced" }
   /** `leftNano`: what the job would have to fit into. `resetsAt`: epoch milliseconds. */
   | { type: "budget"; period: Period; leftNano: number; resetsAt: number }
 );
+
+/** Why a job is not let in. */
+export type Refusal = Exclude<Admission, { type: "admitted" }>;
 
 const PERIODS: readonly Period[] = ["day", "month"];
 

@@ -47,6 +47,7 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     batch_id: null,
     replay_of: spec.replayOf,
     ...costs(job.attempts),
+    ...(spec.maxCostUsd === undefined ? {} : { max_cost_usd: spec.maxCostUsd }),
     ...(attempt === undefined ? {} : { started_at: iso(attempt.startedAt) }),
     ...phaseView(job, attempt, now, backlog),
     ...(until === null ? {} : { retained_until: iso(until) }),

@@ -20,6 +20,7 @@ import { sockets } from "./sockets.ts";
 import { tokens } from "./tokens.ts";
 import { submissions } from "./submissions.ts";
 import { stats } from "./stats.ts";
+import { usage } from "./usage.ts";
 import { documentWebhooks } from "./webhook-document.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -39,6 +40,18 @@ const configure = createMiddleware<App>(async (c, next) => {
   if (c.get("config").AUTH_MODE === "none" && c.res.status !== 101) c.header("x-auth-mode", "none");
 });
 
+/** Before anything reads them: what is in them is parsed, compared and hashed. */
+const boundHeaders = createMiddleware<App>(async (c, next) => {
+  const { MAX_HEADER_BYTES } = c.get("config");
+  let bytes = 0;
+  for (const [name, value] of c.req.raw.headers) bytes += name.length + value.length;
+  if (bytes > MAX_HEADER_BYTES) {
+    const detail = `The headers are larger than ${MAX_HEADER_BYTES} bytes`;
+    throw new ApiError("headers-too-large", detail);
+  }
+  await next();
+});
+
 /** No cookies, so nothing rides along with a request from a foreign page. */
 const anyOrigin = cors({
   origin: "*",
@@ -51,7 +64,15 @@ const anyOrigin = cors({
     "last-event-id",
     "prefer",
   ],
-  exposeHeaders: ["location", "retry-after", "x-request-id", "idempotent-replayed", "etag"],
+  exposeHeaders: [
+    "location",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-request-id",
+    "idempotent-replayed",
+    "etag",
+  ],
   maxAge: 600,
 });
 
@@ -65,6 +86,7 @@ export function createApp(): OpenAPIHono<App> {
   app.use("/api/*", anyOrigin);
   app.use("/openapi.json", anyOrigin);
   app.use("/health", anyOrigin);
+  app.use(boundHeaders);
   app.route("/", submissions);
   app.route("/", jobs);
   app.route("/", reads);
@@ -74,6 +96,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);
+  app.route("/", usage);
   app.route("/", webhooks);
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 
 import type { Config } from "../config.ts";
-import { NO_LIMITS } from "../domain/tenant.ts";
+import { NO_LIMITS, type TenantLimits } from "../domain/tenant.ts";
 import type { App, Principal, Scope } from "./context.ts";
 import { readToken } from "../subscribe-token.ts";
 import { ApiError } from "./errors.ts";
@@ -62,12 +62,22 @@ export function requireScope(scope: Scope) {
 }
 
 async function principalOf(header: string | undefined, config: Config): Promise<Principal | null> {
-  const operator = { tier: "default", limits: NO_LIMITS, scopes: EVERY_SCOPE } as const;
+  const operator = { tier: "default", limits: limitsOf(config), scopes: EVERY_SCOPE } as const;
   if (config.AUTH_MODE === "none") return { tenant: "dev", ...operator };
   const key = /^Bearer +([\x21-\x7e]{1,255})$/i.exec(header ?? "")?.[1];
   if (key === undefined || config.ADMIN_API_KEY === undefined) return null;
   const same = await equal(key, config.ADMIN_API_KEY);
   return same ? { tenant: "admin", ...operator } : null;
+}
+
+/** What the settings let every tenant do. */
+function limitsOf(config: Config): TenantLimits {
+  return {
+    submitsPerMinute: config.SUBMITS_PER_MINUTE ?? null,
+    maxQueued: config.MAX_QUEUED_JOBS ?? null,
+    dayBudgetUsd: config.DAY_BUDGET_USD ?? null,
+    monthBudgetUsd: config.MONTH_BUDGET_USD ?? null,
+  };
 }
 
 /** In constant time. Digests, because timingSafeEqual needs equal lengths and a length is a hint too. */

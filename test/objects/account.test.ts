@@ -183,18 +183,18 @@ describe("rate and depth", () => {
   });
 });
 
-describe("a reservation", () => {
-  /** A job of its own name that came to be, and the charge that was made for it. */
-  async function submitted(tenant: string): Promise<Applicant> {
-    const name = newName();
-    const spec = specOf({ id: name, tenant: newName() });
-    await job(name).submit(spec, REQUEST);
-    const { uid, submittedAt } = spec;
-    const charge = applicant({}, { uid, submittedAt, job: name });
-    await admit(tenant, charge);
-    return charge;
-  }
+/** A job of its own name that came to be, and the charge that was made for it. */
+async function submitted(tenant: string): Promise<Applicant> {
+  const name = newName();
+  const spec = specOf({ id: name, tenant: newName() });
+  await job(name).submit(spec, REQUEST);
+  const { uid, submittedAt } = spec;
+  const charge = applicant({}, { uid, submittedAt, job: name });
+  await admit(tenant, charge);
+  return charge;
+}
 
+describe("a reservation", () => {
   it("for a job that never came to be is free again after ten minutes", async () => {
     const tenant = newName();
     const lost = applicant();
