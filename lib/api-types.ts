@@ -112,7 +112,7 @@ export type Job = {
   dlq_id?: string;
   cancelled_at?: string;
   reason?: string;
-  /** Of a cancelled job: all its calls, as far as known. */
+  /** Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known. */
   usage?: Usage;
   retained_until?: string;
 };
@@ -508,7 +508,7 @@ export type ListedJob = {
   dlq_id?: string;
   cancelled_at?: string;
   reason?: string;
-  /** Of a cancelled job: all its calls, as far as known. */
+  /** Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known. */
   usage?: Usage;
   retained_until?: string;
 };

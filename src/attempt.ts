@@ -64,6 +64,9 @@ async function callAndReport(
     answerBytes: outcome.answerBytes,
   };
   if (stop.signal.aborted) return accountFor(callReport, token, ports);
+  // What the job's budget has paid for is kept.
+  const isKept = !outcome.ok && outcome.error.kind === "budget" && rest.text !== "";
+  if (isKept) await heard(ports, (job) => job.append(token, rest));
   const told = await reach(ports, leaseMs(ports), (job) =>
     outcome.ok
       ? job.complete(token, rest, outcome.answer, callReport)

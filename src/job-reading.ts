@@ -6,6 +6,7 @@ import {
   type LogEvent,
   type Submission,
 } from "./domain/job.ts";
+import { isCutByBudget } from "./domain/budget.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
 import type { Frame, LogPage, NextDelivery, Source, Submitted } from "./job-rpc.ts";
@@ -99,7 +100,8 @@ export function owedOf(job: Job, delivery: Delivery, store: JobStore): NextDeliv
 }
 
 function endsWithText(job: Job): boolean {
-  return job.status === "completed" || (job.status === "cancelled" && !partIsVoid(job));
+  if (job.status === "cancelled") return !partIsVoid(job);
+  return job.status === "completed" || isCutByBudget(job);
 }
 
 function deltaText(event: LogEvent): string {

@@ -49,7 +49,7 @@ function bytesOf(text: string): number {
   return encoder.encode(text).byteLength;
 }
 
-function estimatedTokens(bytes: number): number {
+export function estimatedTokens(bytes: number): number {
   return Math.ceil(bytes / BYTES_PER_TOKEN);
 }
 

@@ -228,7 +228,8 @@ export const JobView = z
     cancelled_at: Instant.optional(),
     reason: z.string().optional(),
     usage: Usage.optional().meta({
-      description: "Of a cancelled job: all its calls, as far as known.",
+      description:
+        "Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known.",
     }),
     retained_until: Instant.optional(),
   })
