@@ -111,7 +111,7 @@ describe("a rate", () => {
             counted.push({ uid: "any", at: now });
             all.push(now);
           } else {
-            expect(rateAt(counted, limit, now + (resetMs ?? 0)).left).toBe(1);
+            expect(rateAt(counted, limit, now + (resetMs ?? 0)).left).toBeGreaterThan(0);
           }
         }
         for (const at of all) {
