@@ -28,8 +28,11 @@ const CLIENT_REQUESTS = 2;
 const AT_RETENTION = { objectRequests: 1, rows: 1 };
 const RETENTION_DAYS = 1;
 
-/** What the ledgers are told: the list of acceptance, end and removal, a row each; the statistics of start and end. */
-const LEDGERS = { objectRequests: 5, rows: 3 };
+/**
+ * What the ledgers are told: the list of acceptance, end and removal, a row each; the statistics of start and end; the
+ * account of the cost, which is a row, and another when it is summed up.
+ */
+const LEDGERS = { objectRequests: 6, rows: 5 };
 
 /** A permit, asked for and settled, as where a provider limits tokens; the benchmark's has no limit. */
 const PROVIDER = { objectRequests: 2 };

@@ -22,6 +22,8 @@ export type CreateJob = {
   max_attempts?: number;
   /** One attempt's limit. Default 90 000; profile `long_running` 600 000. */
   timeout_ms?: number;
+  /** What all its calls together may cost. At the cap it fails with `budget`, and keeps the text so far. */
+  max_cost_usd?: number;
   delay_seconds?: number;
   /** Fails with `expired` if not started this long after it is due. Default 86 400. */
   ttl_seconds?: number;
@@ -87,6 +89,8 @@ export type Job = {
   cost_usd: number | null;
   /** Calls whose answer was lost. */
   wasted_cost_usd: number;
+  /** As it was submitted. */
+  max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
   queue_position?: number;
@@ -108,7 +112,7 @@ export type Job = {
   dlq_id?: string;
   cancelled_at?: string;
   reason?: string;
-  /** Of a cancelled job: all its calls, as far as known. */
+  /** Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known. */
   usage?: Usage;
   retained_until?: string;
 };
@@ -269,6 +273,7 @@ export type Problem = {
   code:
     | "invalid-request"
     | "unauthorized"
+    | "budget-exceeded"
     | "forbidden"
     | "job-not-found"
     | "dead-letter-not-found"
@@ -289,8 +294,10 @@ export type Problem = {
     | "webhook-url-rejected"
     | "upgrade-required"
     | "too-many-requests"
+    | "headers-too-large"
     | "internal-error"
-    | "unavailable";
+    | "unavailable"
+    | "intake-paused";
   request_id: string;
   errors?: {
     pointer: string;
@@ -485,6 +492,8 @@ export type ListedJob = {
   cost_usd: number | null;
   /** Calls whose answer was lost. */
   wasted_cost_usd: number;
+  /** As it was submitted. */
+  max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
   queue_position?: number;
@@ -504,7 +513,7 @@ export type ListedJob = {
   dlq_id?: string;
   cancelled_at?: string;
   reason?: string;
-  /** Of a cancelled job: all its calls, as far as known. */
+  /** Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known. */
   usage?: Usage;
   retained_until?: string;
 };

@@ -13,6 +13,11 @@ export class AlarmClock {
     this.#storage = storage;
   }
 
+  /** What it was set for before its object lost its memory, so that it is not moved to be later. */
+  recall(at: number | null): void {
+    if (at !== null) this.#setFor = at;
+  }
+
   /** Makes sure the alarm fires at `at` or before. */
   set(at: number): void {
     if (at === Infinity || (this.#setFor !== undefined && this.#setFor <= at)) return;

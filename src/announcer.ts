@@ -1,37 +1,28 @@
 import type { AlarmClock } from "./alarm-clock.ts";
 import { writePoint } from "./analytics.ts";
+import { bareBill, billOf } from "./domain/bill.ts";
 import { dlqIdOf, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
 import { listingKeyOf, listingOf } from "./domain/listing.ts";
 import { statsFactOf } from "./domain/stats-fact.ts";
+import { accountOf } from "./ledgers/account-stub.ts";
 import { deadLetters } from "./ledgers/dead-letter-stub.ts";
 import { shardFor } from "./ledgers/listing-stub.ts";
 import { tellStats } from "./ledgers/stats-stub.ts";
-import { logFault } from "./log.ts";
-import { within } from "./within.ts";
-
-/** How soon the ledgers are told again what they may not have heard. As late as the first doorbell, so that it costs no alarm of its own. */
-export const TELL_AGAIN_MS = 30_000;
-
-/** How long the ledgers may take to hear of it, in milliseconds. */
-const TOLD_WITHIN_MS = 10_000;
+import { TELL_AGAIN_MS, Telling } from "./telling.ts";
 
 /**
- * Keeps the ledgers true to one job: its entry in its tenant's list, and that nothing of it is left when it is
- * deleted.
- *
- * What was told is remembered in memory only. A job that wakes without that memory tells again, which costs a
- * call where a record of it would cost a row for every job; each telling may be repeated without harm.
+ * Keeps the ledgers true to one job: its entry in its tenant's list, what it cost in its tenant's account, and that
+ * nothing of it is left when it is deleted. Each ledger hears for itself, so that one that is down holds up no other.
  */
 export class Announcer {
   readonly #env: Env;
   /** Of the job's object. */
   readonly #name: string;
   readonly #alarm: AlarmClock;
-  #told: string | null = null;
-  /** What they were last told or are being told, whether or not they heard it, and when. */
-  #tried: { standing: string; at: number } | null = null;
-  /** Told one after another, so that what came first cannot arrive last. */
-  #telling: Promise<void> = Promise.resolve();
+  readonly #tellings = [
+    new Telling({ standingOf, tell: (job, now) => this.#tellList(job, now) }),
+    new Telling({ standingOf: costOf, tell: (job) => this.#tellAccount(job) }),
+  ];
 
   constructor(env: Env, name: string, alarm: AlarmClock) {
     this.#env = env;
@@ -52,21 +43,12 @@ export class Announcer {
 
   /** Whether the ledgers know how the job stands. */
   hasTold(job: Job): boolean {
-    return this.#told === standingOf(job);
+    return this.#tellings.every((telling) => telling.hasTold(job));
   }
 
-  /**
-   * Never rejects. What could not be told is told again by the job's alarm, not by its next event: ledgers that are
-   * down must not be asked anew with every part of a text.
-   */
-  tell(job: Job, now: number): Promise<void> {
-    const standing = standingOf(job);
-    if (this.#told === standing) return this.#telling;
-    const lately = this.#tried?.standing === standing && now - this.#tried.at < TELL_AGAIN_MS;
-    if (lately) return this.#telling;
-    this.#tried = { standing, at: now };
-    this.#telling = this.#telling.then(() => this.#attempt(job, now));
-    return this.#telling;
+  /** Never rejects. */
+  async tell(job: Job, now: number): Promise<void> {
+    await Promise.all(this.#tellings.map((telling) => telling.tell(job, now)));
   }
 
   /** Lets the statistics and the analytics know of an event, if it is any of theirs. Nobody waits for them, and what they do not hear is not counted. */
@@ -77,17 +59,7 @@ export class Announcer {
     writePoint(this.#env, job, fact);
   }
 
-  async #attempt(job: Job, now: number): Promise<void> {
-    try {
-      // A ledger that hangs must not keep the job awake, nor hold back what is to be told after.
-      await within(TOLD_WITHIN_MS, this.#tell(job, now));
-      this.#told = standingOf(job);
-    } catch (error) {
-      logFault("ledger.unreachable", { job_id: job.spec.id }, error);
-    }
-  }
-
-  async #tell(job: Job, now: number): Promise<void> {
+  async #tellList(job: Job, now: number): Promise<void> {
     const listings = await shardFor(this.#env, job.spec.tenant, job.spec.id);
     const listing = listingOf(job, now);
     if (listing !== null) return listings.put(listing);
@@ -96,11 +68,25 @@ export class Announcer {
       await deadLetters(this.#env).remove(dlqIdOf(job.spec));
     }
   }
+
+  async #tellAccount(job: Job): Promise<void> {
+    const bill = billOf(job);
+    if (bill === null) return;
+    const { tenant, uid, submittedAt } = job.spec;
+    const account = await accountOf(this.#env, tenant);
+    await account.settle({ uid, submittedAt, job: this.#name }, bill);
+  }
 }
 
-/** All that the ledgers are told of: open, how it ended and whether its cost is final, or gone. */
+/** All that the list is told of: open, how it ended and whether its cost is final, or gone. */
 function standingOf(job: Job): string {
   if (!hasEnded(job)) return job.status === "purged" ? "purged" : "open";
   const estimates = job.attempts.filter(({ usage }) => usage?.estimated === true).length;
   return `${job.status} with ${estimates} estimates`;
+}
+
+/** All that the account is told of: nothing until it has ended. Whose it was does not change. */
+function costOf(job: Job): string | null {
+  const bill = bareBill(job);
+  return bill === null ? null : JSON.stringify(bill);
 }

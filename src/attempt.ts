@@ -97,6 +97,9 @@ async function callAndReport(lease: Leased, token: string, ports: AttemptPorts):
   };
   const end = endOf(lease, outcome, callReport);
   if (stop.signal.aborted) return { settlement: await accountFor(callReport, token, ports), end };
+  // What the job's budget has paid for is kept.
+  const isKept = !outcome.ok && outcome.error.kind === "budget" && rest.text !== "";
+  if (isKept) await heard(ports, (job) => job.append(token, rest));
   const told = await reach(ports, leaseMs(ports), (job) =>
     outcome.ok
       ? job.complete(token, rest, outcome.answer, callReport)

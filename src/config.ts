@@ -97,6 +97,11 @@ const Settings = z.object({
   /** How long a subscribe token lets a browser follow its job, and a connection opened with it live. */
   SUBSCRIBE_TOKEN_SECONDS: number(900, 1, 86_400),
 
+  /** `paused`: no new jobs are taken; all else goes on. */
+  INTAKE: z.enum(["open", "paused"]).default("open"),
+
+  /** Names and values of all headers together. */
+  MAX_HEADER_BYTES: number(32_768, 1),
   MAX_BODY_BYTES: number(1_048_576, 1, MAX_STORED_REQUEST_BYTES),
   MAX_JSON_DEPTH: number(64, 1),
   SSE_HEARTBEAT_SECONDS: number(15, 1),

@@ -1,7 +1,8 @@
 import type { AlarmClock } from "./alarm-clock.ts";
-import { TELL_AGAIN_MS, type Announcer } from "./announcer.ts";
+import type { Announcer } from "./announcer.ts";
 import type { Job } from "./domain/job.ts";
 import type { JobStore } from "./storage/job-store.ts";
+import { TELL_AGAIN_MS } from "./telling.ts";
 
 /** How a job goes: first its content, and its name once the ledgers know. */
 export class Departure {

@@ -1,3 +1,4 @@
+import { tokensLeft } from "./domain/budget.ts";
 import type { Job } from "./domain/job.ts";
 import type { Grant } from "./job-rpc.ts";
 import type { KeptRequest } from "./schema/job.ts";
@@ -22,10 +23,13 @@ export function elsewhere(
   return needs === null || needs.provider === provider ? null : { type: "elsewhere", needs };
 }
 
-/** What a consumer needs for the attempt it was leased. */
+/** What a consumer needs for the attempt it was leased; nothing where the job had no money left for one. */
 export function grantOf(job: Job, request: KeptRequest | null, watched: boolean): Grant {
   const route = job.spec.routes[job.route];
-  if (route === undefined || request === null) return { type: "ignore" };
+  const isLeased = job.status === "active";
+  if (!isLeased || route === undefined || request === null) return { type: "ignore" };
   const { timeoutMs } = job.spec;
-  return { type: "leased", route, request, timeoutMs, watched };
+  const maxTokens = tokensLeft(job);
+  const cap = maxTokens === Infinity ? {} : { maxTokens };
+  return { type: "leased", route, request, timeoutMs, watched, ...cap };
 }

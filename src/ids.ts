@@ -51,6 +51,11 @@ export function tenantName(tenant: string): Promise<string> {
   return digest(`\0tenant\0${tenant}`);
 }
 
+/** The name of the object that keeps a tenant's account. */
+export function accountName(tenant: string): Promise<string> {
+  return digest(`\0account\0${tenant}`);
+}
+
 /**
  * The name of the gate to a URL's origin, where a tenant's deliveries to it meet. Throws where it is no URL. Each tenant
  * has its own: many receive at one host that serves everybody, and one that hangs there is nobody else's trouble.

@@ -4,6 +4,7 @@ import { AlarmClock } from "./alarm-clock.ts";
 import { Announcer } from "./announcer.ts";
 import { DeliveryClaim } from "./delivery-claim.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
+import { chargeStanding, type ChargeStanding } from "./domain/bill.ts";
 import { deliveryView, nextDelivery } from "./domain/outbox.ts";
 import { Departure } from "./departure.ts";
 import type { DeliveryView } from "./schema/delivery.ts";
@@ -11,21 +12,12 @@ import type { AttemptView, JobView, KeptRequest } from "./schema/job.ts";
 import { givenUp, type GivenUp } from "./domain/dead-letter.ts";
 import { secondsUntil } from "./domain/estimate.ts";
 import type { Failure } from "./domain/failure.ts";
-import {
-  dueAt,
-  hasEnded,
-  isForeign,
-  isSameSubmission,
-  wakeAt,
-  type Answer,
-  type Job,
-  type JobSpec,
-  type LogEvent,
-} from "./domain/job.ts";
+import { dueAt, hasEnded, isForeign, wakeAt } from "./domain/job.ts";
+import type { Answer, Job, JobSpec, LogEvent, Submission } from "./domain/job.ts";
 import type { CallReport, Command, Effect, Part, Transition } from "./domain/command.ts";
 import { accept, transition } from "./domain/transition.ts";
 import { attemptsOf, viewOf } from "./domain/view.ts";
-import { bodiesOf, framesOf, pageOf, sourceOf, textShown } from "./job-reading.ts";
+import { bodiesOf, framesOf, pageOf, sourceOf, submittedBefore, textShown } from "./job-reading.ts";
 import { elsewhere, grantOf } from "./grant.ts";
 import type {
   Directive,
@@ -63,18 +55,19 @@ export class JobObject extends DurableObject<Env> {
 
   /** Claims the id for this submission, or says who has it. Safe to repeat. */
   submit(spec: JobSpec, request: KeptRequest): Submitted {
+    const before = this.recall(spec);
+    if (before !== null) return before;
+    if (this.#departure.leaving !== null) void this.#departure.forget();
+    const created = accept(spec);
+    if (!created.ok) throw new Error("a new job was refused");
+    this.#store.create(created.job, created.events, request);
+    this.#adopt(created.job, created.events, created.effects);
+    return { type: "accepted", view: this.#view(created.job) };
+  }
+
+  recall(submission: Submission): Submitted | null {
     const job = this.#settled();
-    if (job === null) {
-      if (this.#departure.leaving !== null) void this.#departure.forget();
-      const created = accept(spec);
-      if (!created.ok) throw new Error("a new job was refused");
-      this.#store.create(created.job, created.events, request);
-      this.#adopt(created.job, created.events, created.effects);
-      return { type: "accepted", view: this.#view(created.job) };
-    }
-    if (job.status === "purged") return { type: "gone" };
-    const isSame = isSameSubmission(job.spec, spec);
-    return isSame ? { type: "replayed", view: this.#view(job) } : { type: "reused" };
+    return job === null ? null : submittedBefore(job, submission, this.#view(job));
   }
 
   /** Grants the next attempt to the consumer with this token, if one is due and nobody else has it. Safe to repeat. */
@@ -85,10 +78,8 @@ export class JobObject extends DurableObject<Env> {
     if (other !== null) return other;
     const result = this.#apply({ type: "lease", token });
     if (result.ok) return this.#leased(result.job);
-    if (!result.ok && result.reason === "not_due" && job?.status === "queued") {
-      return { type: "wait", delaySeconds: secondsUntil(job.readyAt, Date.now()) };
-    }
-    return { type: "ignore" };
+    if (result.reason !== "not_due" || job?.status !== "queued") return { type: "ignore" };
+    return { type: "wait", delaySeconds: secondsUntil(job.readyAt, Date.now()) };
   }
 
   /** Adds text to the running attempt. A part sent twice is stored once. */
@@ -182,6 +173,10 @@ export class JobObject extends DurableObject<Env> {
 
   attempts(tenant?: string): Found<AttemptView[]> {
     return this.#found(attemptsOf, tenant);
+  }
+
+  bill(uid: string): ChargeStanding {
+    return chargeStanding(this.#settled(), uid);
   }
 
   glance(tenant?: string): Found<JobView> {

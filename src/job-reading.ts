@@ -1,7 +1,15 @@
-import { currentAttempt, hasEnded, type Job, type LogEvent } from "./domain/job.ts";
+import {
+  currentAttempt,
+  hasEnded,
+  isSameSubmission,
+  type Job,
+  type LogEvent,
+  type Submission,
+} from "./domain/job.ts";
+import { isCutByBudget } from "./domain/budget.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "./domain/view.ts";
 import { originOf } from "./domain/origin.ts";
-import type { Frame, LogPage, NextDelivery, Source, TextApart } from "./job-rpc.ts";
+import type { Frame, LogPage, NextDelivery, Source, Submitted, TextApart } from "./job-rpc.ts";
 import type { JobResult, JobView } from "./schema/job.ts";
 import type { Delivery } from "./domain/outbox.ts";
 import { webhookBody } from "./domain/webhook-body.ts";
@@ -24,6 +32,13 @@ export function pageOf(job: Job, store: JobStore, after: number, textApart: bool
     events: framesOf(job, events, store, textApart),
     more,
   };
+}
+
+/** What a submission of an id that this job has is answered. */
+export function submittedBefore(job: Job, submission: Submission, view: JobView): Submitted {
+  if (job.status === "purged") return { type: "gone" };
+  const isSame = isSameSubmission(job.spec, submission);
+  return isSame ? { type: "replayed", view } : { type: "reused" };
 }
 
 /** What the job is submitted again from. */
@@ -100,7 +115,8 @@ export function owedOf(job: Job, delivery: Delivery, store: JobStore): NextDeliv
 }
 
 function endsWithText(job: Job): boolean {
-  return job.status === "completed" || (job.status === "cancelled" && !partIsVoid(job));
+  if (job.status === "cancelled") return !partIsVoid(job);
+  return job.status === "completed" || isCutByBudget(job);
 }
 
 function deltaText(event: LogEvent): string {

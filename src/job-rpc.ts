@@ -1,8 +1,9 @@
+import type { ChargeStanding } from "./domain/bill.ts";
 import type { CallReport, Part } from "./domain/command.ts";
 import type { GivenUp } from "./domain/dead-letter.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import type { Failure } from "./domain/failure.ts";
-import type { Answer, JobSpec, Route } from "./domain/job.ts";
+import type { Answer, JobSpec, Route, Submission } from "./domain/job.ts";
 import type { Origin } from "./domain/origin.ts";
 import type { Webhook } from "./domain/webhook.ts";
 import type { DeliveryView, JobWebhookEvent } from "./schema/delivery.ts";
@@ -25,6 +26,8 @@ export type Leased = {
   request: KeptRequest;
   timeoutMs: number;
   watched: boolean;
+  /** The longest answer the job's own budget still pays for. Absent: any. */
+  maxTokens?: number;
 };
 
 /** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. `elsewhere`: it calls another provider. */
@@ -85,6 +88,8 @@ export type LogPage = {
  */
 export interface JobRpc {
   submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
+  /** What a submission of this id is answered that makes no job; null: it would make one. */
+  recall(submission: Submission): Promise<Submitted | null>;
   /**
    * `provider`: of whom there is a permit, null: of nobody. Only for a call of that one is the lease granted. One who
    * does not say is of a version without permits.
@@ -111,6 +116,8 @@ export interface JobRpc {
   /** Null: the job has no delivery of this id. */
   replayDelivery(deliveryId: string, tenant?: string): Promise<Found<DeliveryView | null>>;
   attempts(tenant?: string): Promise<Found<AttemptView[]>>;
+  /** Whether the job of this uid is here, and what it came to if it has ended. */
+  bill(uid: string): Promise<ChargeStanding>;
   read(withPartialOutput: boolean, tenant?: string): Promise<Found<JobView>>;
   /** The job without its text, which may be megabytes. */
   glance(tenant?: string): Promise<Found<JobView>>;

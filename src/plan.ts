@@ -1,9 +1,10 @@
 import type { Config } from "./config.ts";
 import type { JobSpec, Route } from "./domain/job.ts";
-import { estimatedPromptTokens } from "./domain/cost.ts";
+import { affordableTokens, estimatedPromptTokens } from "./domain/cost.ts";
 import { laneOf } from "./domain/lane.ts";
 import { TIERS } from "./domain/tier.ts";
 import type { Webhook } from "./domain/webhook.ts";
+import { mostPromptTokens, worstCaseNano } from "./domain/worst-case.ts";
 import { ignoredParams, resolveModel } from "./provider/resolve.ts";
 import type { CreateJob, Tier } from "./schema/job.ts";
 
@@ -29,14 +30,21 @@ export type Submission = {
 
 /** What is wrong with a request beyond its shape: where (a JSON pointer) and what. */
 export type Refusal = { pointer: string; detail: string };
-export type Planned = { ok: true; spec: JobSpec } | { ok: false; refusals: Refusal[] };
+/** `worstNano`: the most it may cost, in billionths of a dollar; null: nobody can tell. */
+export type Plan = { spec: JobSpec; worstNano: number | null };
+export type Planned = ({ ok: true } & Plan) | { ok: false; refusals: Refusal[] };
 
 /** Fills in what a request left open, from its profile, its tenant's tier and the settings. Pure. */
 export function planJob(submission: Submission, config: Config): Planned {
   const { request, tier, now } = submission;
   const models = routesOf(request, config);
   const priority = priorityOf(submission);
-  const refusals = [...models.refusals, ...priority.refusals];
+  const promptTokens = estimatedPromptTokens(request);
+  const refusals = [
+    ...models.refusals,
+    ...priority.refusals,
+    ...capRefusals(request, models.routes, promptTokens),
+  ];
   if (refusals.length > 0) return { ok: false, refusals };
   const profile = request.profile ?? "default";
   const long = profile === "long_running";
@@ -69,16 +77,42 @@ export function planJob(submission: Submission, config: Config): Planned {
     runAt,
     startBy,
     endBy: startBy + config.JOB_LIFE_SECONDS * 1_000,
-    promptTokens: estimatedPromptTokens(request),
+    promptTokens,
     answerTokens: request.params?.max_tokens ?? config.DEFAULT_MAX_TOKENS,
     retentionMs: (request.retention_seconds ?? config.RETENTION_SECONDS) * 1_000,
     failedRetentionMs: (request.retention_seconds ?? config.FAILED_RETENTION_SECONDS) * 1_000,
     keyExpiresAt: now + (submission.keySeconds ?? config.IDEMPOTENCY_SECONDS) * 1_000,
     user: request.user ?? null,
     metadata: request.metadata ?? {},
+    ...(request.max_cost_usd === undefined ? {} : { maxCostUsd: request.max_cost_usd }),
     ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
   };
-  return { ok: true, spec };
+  const worstNano = worstCaseNano({
+    prices: spec.routes.map(({ price }) => price),
+    maxAttempts: spec.maxAttempts,
+    promptTokens: mostPromptTokens(request),
+    maxTokens: request.params?.max_tokens ?? config.DEFAULT_MAX_TOKENS,
+    maxCostUsd: spec.maxCostUsd,
+  });
+  return { ok: true, spec, worstNano };
+}
+
+/** A cap that cannot be kept, or that not one token of an answer fits under. */
+function capRefusals(
+  { max_cost_usd: maxCostUsd }: CreateJob,
+  routes: Route[],
+  promptTokens: number,
+): Refusal[] {
+  if (maxCostUsd === undefined) return [];
+  return routes.flatMap(({ name, price }) => {
+    const pointer = "/max_cost_usd";
+    if (price?.input == null || price.output === null) {
+      return [{ pointer, detail: `max_cost_usd needs a price, and "${name}" has none` }];
+    }
+    const tokens = affordableTokens({ maxCostUsd, promptTokens }, [], price);
+    const detail = `max_cost_usd does not pay for the prompt with "${name}"`;
+    return tokens < 1 ? [{ pointer, detail }] : [];
+  });
 }
 
 function routesOf(request: CreateJob, config: Config): { routes: Route[]; refusals: Refusal[] } {

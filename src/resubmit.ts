@@ -4,11 +4,15 @@ import { fingerprintOf, objectName, randomToken, replayIdFor } from "./ids.ts";
 import type { Submitted } from "./job-rpc.ts";
 import { jobNamed } from "./job-stub.ts";
 import { planJob, type Refusal } from "./plan.ts";
+import type { Candidate, Door } from "./reservation.ts";
 
 export type Resubmitted =
   | { type: "submitted"; jobId: string; submitted: Submitted }
   /** What it asks for is no longer to be had, such as a model taken off the list. */
   | { type: "refused"; refusals: Refusal[] };
+
+/** How the new job is submitted: by its owner, or on the operator's word. */
+export type Submit = (candidate: Candidate, door: Door) => Promise<Submitted>;
 
 /** How long the new job's id is taken: longer than the old one may be kept, so that nobody makes another of it. */
 const KEY_SECONDS = 400 * 86_400;
@@ -19,8 +23,8 @@ const KEY_SECONDS = 400 * 86_400;
  */
 export async function resubmit(
   origin: Origin,
-  env: Env,
-  config: Config,
+  { env, config }: { env: Env; config: Config },
+  submit: Submit,
   priorityLevel?: number,
 ): Promise<Resubmitted> {
   const { tenant, tier, webhook } = origin;
@@ -45,6 +49,13 @@ export async function resubmit(
     config,
   );
   if (!planned.ok) return { type: "refused", refusals: planned.refusals };
-  const job = jobNamed(env, await objectName(tenant, id));
-  return { type: "submitted", jobId: id, submitted: await job.submit(planned.spec, request) };
+  const name = await objectName(tenant, id);
+  const submitted = await submit(
+    { ...planned, name },
+    {
+      submit: () => jobNamed(env, name).submit(planned.spec, request),
+      recall: () => jobNamed(env, name).recall(planned.spec),
+    },
+  );
+  return { type: "submitted", jobId: id, submitted };
 }

@@ -6,6 +6,7 @@ import { resolveModel } from "./provider/resolve.ts";
 export function checkSettings(config: Config): Checks {
   return {
     auth: checkAuth(config),
+    intake: config.INTAKE === "paused" ? "INTAKE is paused: no new jobs are taken" : OK,
     default_model: checkDefaultModel(config),
     webhook_rules: checkWebhookRules(config),
   };

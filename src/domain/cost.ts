@@ -49,7 +49,7 @@ function bytesOf(text: string): number {
   return encoder.encode(text).byteLength;
 }
 
-function estimatedTokens(bytes: number): number {
+export function estimatedTokens(bytes: number): number {
   return Math.ceil(bytes / BYTES_PER_TOKEN);
 }
 
@@ -62,4 +62,17 @@ export function estimatedUsage(promptTokens: number, answerBytes: number): Usage
     total_tokens: promptTokens + completionTokens,
     estimated: true,
   };
+}
+
+/** What of a job's own budget is left once these calls are paid, in tokens of an answer of the model called next. */
+export function affordableTokens(
+  budget: { maxCostUsd: number; promptTokens: number },
+  calls: { costUsd: number | null }[],
+  price: Price | null,
+): number {
+  if (price?.input == null || price.output === null) return 0;
+  const spent = calls.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0);
+  const left = (budget.maxCostUsd - spent) * 1_000_000 - budget.promptTokens * price.input;
+  if (left < 0) return 0;
+  return price.output === 0 ? Infinity : Math.floor(left / price.output);
 }

@@ -1,4 +1,5 @@
 import { endAttempt, UNREPORTED } from "./attempt.ts";
+import { bareBill } from "./bill.ts";
 import type { CallReport, Effect, Transition } from "./command.ts";
 import { iso } from "./instant.ts";
 import { STALLED, type Failure } from "./failure.ts";
@@ -105,7 +106,7 @@ export function purge(job: Job, letterToo: boolean, now: number): Transition {
   const effect: Effect = { type: now < spec.keyExpiresAt ? "purge" : "forget" };
   const bare = enter(
     { ...job, attempts: [], step: null, outbox: [], spec: bareSpec(spec) },
-    { status: "purged", purgedAt: now, letterToo },
+    { status: "purged", purgedAt: now, letterToo, bill: bareBill(job) },
   );
   return next(bare, now, [], [effect]);
 }

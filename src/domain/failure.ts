@@ -20,6 +20,8 @@ export type CallError =
   | { kind: "empty" }
   | { kind: "content_filter" }
   | { kind: "quota" }
+  /** The answer reached what the job's own budget pays for. */
+  | { kind: "budget" }
   | { kind: "not_configured" };
 
 /** Sorts a call's error into what it means for the job. The only place that decides what is worth another attempt. */
@@ -41,6 +43,8 @@ export function classify(error: CallError): Failure {
       return giveUp("content_filter", "The provider's content filter stopped the answer");
     case "quota":
       return nextModel("provider_rejected", "The account at the provider is used up");
+    case "budget":
+      return OVER_BUDGET;
     case "not_configured":
       return nextModel("provider_unavailable", "The provider is not configured");
   }
@@ -59,6 +63,7 @@ export function wasTaken(error: CallError): boolean {
     case "malformed":
     case "empty":
     case "content_filter":
+    case "budget":
       return true;
   }
 }
@@ -81,6 +86,14 @@ export const EXPIRED: Failure = {
 export const OVERDUE: Failure = {
   code: "timeout",
   message: "The job ran out of its time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+/** What the job may cost is spent, or the rest pays for no further answer. */
+export const OVER_BUDGET: Failure = {
+  code: "budget",
+  message: "The job's budget is used up",
   remedy: "give_up",
   retryAfterMs: null,
 };

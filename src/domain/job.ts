@@ -1,6 +1,7 @@
 import type { ToolCall, Usage } from "../schema/chat.ts";
 import type { JobEvent } from "../schema/event.ts";
 import type { JobResult, Tier } from "../schema/job.ts";
+import type { Bill } from "./bill.ts";
 import type { Price } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
@@ -50,6 +51,8 @@ export type JobSpec = {
   keyExpiresAt: number;
   user: string | null;
   metadata: Record<string, string>;
+  /** What all its calls together may cost. Absent: as much as it takes. */
+  maxCostUsd?: number;
   /** Absent: nobody is to be told. */
   webhook?: Webhook;
 };
@@ -89,8 +92,11 @@ export type Phase =
   | { status: "failed"; endedAt: number; failure: Failure; letter: Ring | null }
   /** `letterToo`: it had been given up, so a dead letter may have been written of it. */
   | { status: "cancelled"; endedAt: number; reason: string; letterToo: boolean }
-  /** Content deleted; the id still answers that it was here. `letterToo`: its dead letter must go as well. */
-  | { status: "purged"; purgedAt: number; letterToo: boolean };
+  /**
+   * Content deleted; the id still answers that it was here. `letterToo`: its dead letter must go as well. `bill`: what it
+   * came to, should its account not have heard; absent in jobs purged before there were accounts.
+   */
+  | { status: "purged"; purgedAt: number; letterToo: boolean; bill?: Bill | null };
 
 /** A message that may have to be sent again: when, and how often it was sent. */
 export type Ring = { ringAt: number; rings: number };
@@ -122,8 +128,11 @@ export type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omi
 /** The same before it has its place in the log. */
 export type Fact = DistributiveOmit<LogEvent, "seq" | "at">;
 
+/** What tells one submission of an id from another. */
+export type Submission = Pick<JobSpec, "tenant" | "fingerprint" | "idempotencyKey">;
+
 /** Whether two submissions of one id ask for the same job. */
-export function isSameSubmission(a: JobSpec, b: JobSpec): boolean {
+export function isSameSubmission(a: Submission, b: Submission): boolean {
   const isSame = a.fingerprint === b.fingerprint && a.idempotencyKey === b.idempotencyKey;
   return isSame && a.tenant === b.tenant;
 }

@@ -4,7 +4,8 @@ import type { Ever } from "./ever.ts";
 import { ageSeconds, OK, type Backlog, type Checks, type QueueReport } from "./health.ts";
 import { countOf, countUpTo, sumOf, type Histogram } from "./histogram.ts";
 import type { Family, Sample } from "./openmetrics.ts";
-import { dollars, type Tally } from "./stats.ts";
+import { dollars } from "./money.ts";
+import type { Tally } from "./stats.ts";
 
 /** All that a scrape is made of. Null, and `missing`: who knows it did not say. */
 export type Measured = {

@@ -3,7 +3,8 @@ import type { ActiveByLane } from "./active.ts";
 import { ageSeconds, type QueueReport } from "./health.ts";
 import { countOf, percentile, type Histogram } from "./histogram.ts";
 import { iso } from "./instant.ts";
-import { dollars, groupBy, totalOf, type Tallied, type Tally } from "./stats.ts";
+import { dollars } from "./money.ts";
+import { groupBy, totalOf, type Tallied, type Tally } from "./stats.ts";
 
 /** All that is known of the service. Null: who knows it did not say. */
 export type Known = {

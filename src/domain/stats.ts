@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../schema/job.ts";
 import { mergeHistograms, NOTHING_SEEN, seen, type Histogram } from "./histogram.ts";
 import type { Lane } from "./lane.ts";
+import { nanoOf } from "./money.ts";
 
 /** An attempt of a job has started. Spans are milliseconds, instants epoch milliseconds. */
 export type JobStarted = {
@@ -45,9 +46,6 @@ export type JobEnded = {
 type DeliveryGivenUp = { type: "undelivered"; job: string };
 
 export type StatsFact = JobStarted | JobRetried | JobEnded | DeliveryGivenUp;
-
-/** Money is counted in whole billionths of a dollar: sums of them are the same in whatever order they are made. */
-const NANO = 1_000_000_000;
 
 /** What some jobs that ended came to. `costNano`: all that was paid, `wastedNano`: the part of it for nothing. */
 export type Tally = {
@@ -139,8 +137,8 @@ export function tallyOf(fact: StatsFact): Tallied {
 function ended(fact: JobEnded): Tallied {
   const { tenant, model, provider, status, errorCode } = fact;
   const failed = status === "failed" ? 1 : 0;
-  const wastedNano = Math.round(fact.wastedCostUsd * NANO);
-  const costNano = Math.round((fact.costUsd ?? 0) * NANO) + wastedNano;
+  const wastedNano = nanoOf(fact.wastedCostUsd);
+  const costNano = nanoOf(fact.costUsd ?? 0) + wastedNano;
   const { promptTokens = 0, completionTokens = 0 } = fact;
   const tally = { jobs: 1, failed, costNano, wastedNano, promptTokens, completionTokens };
   const share = { tenant, model, provider, ...tally };
@@ -212,10 +210,6 @@ export function groupBy(
 /** All that all jobs came to. */
 export function totalOf({ shares, rest }: Tallied): Tally {
   return [...shares.values()].reduce(add, rest);
-}
-
-export function dollars(nano: number): number {
-  return nano / NANO;
 }
 
 export function add(a: Tally, b: Tally): Tally {

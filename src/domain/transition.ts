@@ -1,8 +1,9 @@
 import { accounted, endAttempt, newAttempt, renew, withText } from "./attempt.ts";
+import { tokensLeft } from "./budget.ts";
 import { iso } from "./instant.ts";
 import { ACCEPTS, type Command, type Part, type Transition } from "./command.ts";
 import { afterFailure, cancel, deadLetter, giveUp, purge } from "./end.ts";
-import { UNDELIVERABLE } from "./failure.ts";
+import { OVER_BUDGET, UNDELIVERABLE } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./job.ts";
 import { attempted, replayed, type Delivery } from "./outbox.ts";
 import { ringDelayMs } from "./retry.ts";
@@ -82,6 +83,7 @@ function lease(job: Job, token: string, now: number): Transition {
   if (now < job.readyAt) return { ok: false, reason: "not_due" };
   const route = job.spec.routes[job.route];
   if (route === undefined) return { ok: false, reason: "illegal" };
+  if (tokensLeft(job) < 1) return giveUp(job, OVER_BUDGET, now, []);
   const attempt = newAttempt(job, token, now);
   const started = enter(job, {
     status: "active",

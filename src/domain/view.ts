@@ -1,4 +1,6 @@
+import { isCutByBudget } from "./budget.ts";
 import { sumOfUsage } from "./cost.ts";
+import type { Usage } from "../schema/chat.ts";
 import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
 import { estimatedWaitSeconds } from "./estimate.ts";
 import { iso } from "./instant.ts";
@@ -47,6 +49,7 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     batch_id: null,
     replay_of: spec.replayOf,
     ...costs(job.attempts),
+    ...(spec.maxCostUsd === undefined ? {} : { max_cost_usd: spec.maxCostUsd }),
     ...(attempt === undefined ? {} : { started_at: iso(attempt.startedAt) }),
     ...phaseView(job, attempt, now, backlog),
     ...(until === null ? {} : { retained_until: iso(until) }),
@@ -78,12 +81,13 @@ function phaseView(
         error_code: job.failure.code,
         failed_at: iso(job.endedAt),
         dlq_id: dlqIdOf(job.spec),
+        ...(isCutByBudget(job) ? { usage: usageOf(job.attempts) } : {}),
       };
     case "cancelled":
       return {
         cancelled_at: iso(job.endedAt),
         reason: job.reason,
-        usage: sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? [])),
+        usage: usageOf(job.attempts),
       };
     case "active":
     case "failing":
@@ -92,9 +96,13 @@ function phaseView(
   }
 }
 
-/** Whether a job shows the text that has not become a result: that of an attempt that runs, or that was cancelled. */
+/**
+ * Whether a job shows the text that has not become a result: that of an attempt that runs, that was cancelled, or that
+ * reached the job's budget.
+ */
 export function partIsShown(job: Job): boolean {
-  return job.status === "cancelled" || job.status === "active" || job.status === "failing";
+  const isOpen = job.status === "active" || job.status === "failing";
+  return isOpen || job.status === "cancelled" || isCutByBudget(job);
 }
 
 /** Whether there is none: a job that was cancelled while no attempt ran. What earlier ones said is void. */
@@ -120,6 +128,10 @@ export function attemptsOf(job: Job): AttemptView[] {
       timings: { ttft_ms: attempt.ttftMs, provider_ms: attempt.providerMs },
     };
   });
+}
+
+function usageOf(attempts: Attempt[]): Usage {
+  return sumOfUsage(attempts.flatMap(({ usage }) => usage ?? []));
 }
 
 function runAt(job: Job): Partial<JobView> {

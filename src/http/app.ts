@@ -24,6 +24,7 @@ import { submissions } from "./submissions.ts";
 import { stats } from "./stats.ts";
 import { tenantKeys } from "./tenant-keys.ts";
 import { tenants } from "./tenants.ts";
+import { usage } from "./usage.ts";
 import { documentWebhooks } from "./webhook-document.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -43,6 +44,18 @@ const configure = createMiddleware<App>(async (c, next) => {
   if (c.get("config").AUTH_MODE === "none" && c.res.status !== 101) c.header("x-auth-mode", "none");
 });
 
+/** Before anything reads them: what is in them is parsed, compared and hashed. */
+const boundHeaders = createMiddleware<App>(async (c, next) => {
+  const { MAX_HEADER_BYTES } = c.get("config");
+  let bytes = 0;
+  for (const [name, value] of c.req.raw.headers) bytes += name.length + value.length;
+  if (bytes > MAX_HEADER_BYTES) {
+    const detail = `The headers are larger than ${MAX_HEADER_BYTES} bytes`;
+    throw new ApiError("headers-too-large", detail);
+  }
+  await next();
+});
+
 /** No cookies, so nothing rides along with a request from a foreign page. */
 const anyOrigin = cors({
   origin: "*",
@@ -55,7 +68,15 @@ const anyOrigin = cors({
     "last-event-id",
     "prefer",
   ],
-  exposeHeaders: ["location", "retry-after", "x-request-id", "idempotent-replayed", "etag"],
+  exposeHeaders: [
+    "location",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-request-id",
+    "idempotent-replayed",
+    "etag",
+  ],
   maxAge: 600,
 });
 
@@ -69,6 +90,7 @@ export function createApp(): OpenAPIHono<App> {
   app.use("/api/*", anyOrigin);
   app.use("/openapi.json", anyOrigin);
   app.use("/health", anyOrigin);
+  app.use(boundHeaders);
   app.route("/", submissions);
   app.route("/", jobs);
   app.route("/", reads);
@@ -80,6 +102,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", stats);
   app.route("/", metrics);
   app.route("/", providers);
+  app.route("/", usage);
   app.route("/", webhooks);
   app.route("/", deliveries);
   app.route("/", deadLetterRoutes);

@@ -16,14 +16,14 @@ export const jsonBody = createMiddleware<App>(async (c, next) => {
   refuseOtherTypes(c);
   const { body } = c.req.raw;
   if (body === null) throw new ApiError("invalid-request", "The body is empty");
-  keep(c, await readText(body, c.get("config").MAX_BODY_BYTES));
+  keep(c, await readText(c, body));
   await next();
 });
 
 /** The same for a body that may be left out: an empty one is an empty object, whatever its type. */
 export const optionalJsonBody = createMiddleware<App>(async (c, next) => {
   const { body } = c.req.raw;
-  const text = body === null ? "" : await readText(body, c.get("config").MAX_BODY_BYTES);
+  const text = body === null ? "" : await readText(c, body);
   if (text === "") nameTypeJson(c);
   refuseOtherTypes(c);
   keep(c, text === "" ? "{}" : text);
@@ -57,18 +57,23 @@ function keep(c: Context<App>, text: string): void {
   Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
 }
 
-async function readText(body: ReadableStream<Uint8Array>, limit: number): Promise<string> {
+async function readText(c: Context<App>, body: ReadableStream<Uint8Array>): Promise<string> {
+  const limit = c.get("config").MAX_BODY_BYTES;
+  // One that says it is too large is believed, and not read at all.
+  if (Number(c.req.header("content-length")) > limit) throw tooLarge(limit);
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let text = "";
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (bytes > limit) {
-      throw new ApiError("payload-too-large", `The body is larger than ${limit} bytes`);
-    }
+    if (bytes > limit) throw tooLarge(limit);
     text += decode(decoder, chunk);
   }
   return text + decode(decoder);
+}
+
+function tooLarge(limit: number): ApiError {
+  return new ApiError("payload-too-large", `The body is larger than ${limit} bytes`);
 }
 
 function decode(decoder: TextDecoder, chunk?: Uint8Array): string {

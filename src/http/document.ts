@@ -72,6 +72,7 @@ export const DOCUMENT = {
       description:
         "What is delivered to receivers: secrets, a test, the log of deliveries, replay.",
     },
+    { name: "usage", description: "What the jobs came to, and what the budgets have left." },
     { name: "admin", description: "For the operator: needs a key with the scope `admin`." },
     { name: "tenants", description: "Who may use the service: tenants, their limits, their keys." },
     { name: "dead letters", description: "Jobs given up on: see why, send again, drop." },

@@ -4,6 +4,7 @@ import type { Origin } from "../domain/origin.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { logFault } from "../log.ts";
 import { resubmit } from "../resubmit.ts";
+import { openIntake, submitAdmitted } from "./admission.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -19,9 +20,9 @@ const retryRoute = createRoute({
   summary: "Try a failed or cancelled job again",
   description:
     "As a new job, whose `replay_of` names this one. Asked for twice, or by the operator as well, it is the same new job.",
-  ...needs("jobs:write"),
+  ...needs("jobs:write", openIntake),
   request: { params: JobParams },
-  responses: { ...SUBMITTED, ...problems(401, 403, 404, 409, 410, 500, 503) },
+  responses: { ...SUBMITTED, ...problems(401, 402, 403, 404, 409, 410, 429, 500, 503) },
 });
 
 export const retries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
@@ -32,7 +33,10 @@ retries.openapi(retryRoute, async (c) => {
     const detail = `A job that is ${status} cannot be retried`;
     throw new ApiError("job-not-retryable", detail);
   }
-  const again = await resubmit(origin, c.env, c.get("config"));
+  const service = { env: c.env, config: c.get("config") };
+  const again = await resubmit(origin, service, (candidate, door) =>
+    submitAdmitted(c, candidate, door),
+  );
   if (again.type === "refused") {
     const [first] = again.refusals;
     throw new ApiError("job-not-retryable", first?.detail ?? "", { errors: again.refusals });

@@ -2,13 +2,15 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
 import { MAX_STORED_REQUEST_BYTES } from "../config.ts";
-import type { JobSpec } from "../domain/job.ts";
-import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor, randomToken } from "../ids.ts";
+import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor } from "../ids.ts";
+import { objectName, randomToken } from "../ids.ts";
 import type { Submitted } from "../job-rpc.ts";
+import { jobNamed } from "../job-stub.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
-import { planJob, type Submission } from "../plan.ts";
+import { planJob, type Plan, type Submission } from "../plan.ts";
 import { planWebhook } from "../plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
+import { openIntake, RateLimit, submitAdmitted } from "./admission.ts";
 import { needs, whileLetIn } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
@@ -25,6 +27,7 @@ export const SUBMITTED = {
     description: "Accepted",
     headers: {
       ...RetryAfter,
+      ...RateLimit,
       Location: { schema: { type: "string" as const }, description: "The job." },
     },
     content: { "application/json": { schema: JobAccepted } },
@@ -32,6 +35,7 @@ export const SUBMITTED = {
   200: {
     description: "Submitted before",
     headers: {
+      ...RateLimit,
       "Idempotent-Replayed": { schema: { type: "string" as const }, description: "Always `true`." },
     },
     content: { "application/json": { schema: JobReplayed } },
@@ -46,7 +50,7 @@ const submitRoute = createRoute({
   summary: "Submit a job",
   description:
     "Answers 202 once the job is durably accepted. The same Idempotency-Key with the same payload answers 200 with the same job; with another payload, 422.",
-  ...needs("jobs:write", jsonBody),
+  ...needs("jobs:write", openIntake, jsonBody),
   request: {
     headers: z.object({
       "idempotency-key": z
@@ -68,7 +72,7 @@ const submitRoute = createRoute({
       description: "Submitted before; or, where `Prefer: wait` was asked for, the finished job",
       content: { "application/json": { schema: z.union([JobReplayed, JobView]) } },
     },
-    ...problems(400, 401, 403, 410, 413, 415, 422, 500, 503),
+    ...problems(400, 401, 402, 403, 410, 413, 415, 422, 429, 431, 500, 503),
   },
 });
 
@@ -87,12 +91,12 @@ submissions.openapi(submitRoute, async (c) => {
     fingerprintOf(request),
     webhookOf(c, request),
   ]);
-  const spec = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook });
+  const plan = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook });
   const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
   const submitted =
     idempotencyKey === null && windowMs > 0
-      ? await submitOnce(c, spec, kept, windowMs)
-      : await (await jobStub(c, id)).submit(spec, kept);
+      ? await submitOnce(c, plan, kept, windowMs)
+      : await submit(c, plan, kept);
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
@@ -118,18 +122,33 @@ function refuseUnstorable(request: KeptRequest): void {
   throw new ApiError("payload-too-large", `The request is larger than ${limit}`);
 }
 
+/** Submits a job once its tenant's account has let it in. */
+async function submit(c: Context<App>, plan: Plan, request: KeptRequest): Promise<Submitted> {
+  const { spec } = plan;
+  const name = await objectName(spec.tenant, spec.id);
+  return submitAdmitted(
+    c,
+    { ...plan, name },
+    {
+      submit: () => jobNamed(c.env, name).submit(spec, request),
+      recall: () => jobNamed(c.env, name).recall(spec),
+    },
+  );
+}
+
 /** The same work within the window is the same job: whoever claims it first gives it its id. */
 async function submitOnce(
   c: Context<App>,
-  spec: JobSpec,
+  plan: Plan,
   request: KeptRequest,
   windowMs: number,
 ): Promise<Submitted> {
+  const { spec } = plan;
   const [route] = spec.routes;
   if (route === undefined) throw new Error("a planned job has no route");
   const work = await claimName(spec.tenant, route, request);
-  const submitAs = async (id: string) =>
-    (await jobStub(c, id)).submit({ ...spec, id, fingerprint: work }, request);
+  const submitAs = (id: string) =>
+    submit(c, { ...plan, spec: { ...spec, id, fingerprint: work } }, request);
   const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
   const submitted = await submitAs(id);
   if (submitted.type !== "gone") return submitted;
@@ -156,11 +175,11 @@ function planned(
   c: Context<App>,
   request: CreateJob,
   identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint" | "webhook">,
-): JobSpec {
+): Plan {
   const { tenant, tier } = c.get("principal");
   const [uid, now] = [randomToken(16), Date.now()];
   const plan = planJob({ ...identity, request, tenant, tier, uid, now }, c.get("config"));
-  if (plan.ok) return plan.spec;
+  if (plan.ok) return plan;
   const { refusals: errors } = plan;
   throw new ApiError("invalid-request", errors[0]?.detail ?? "", { errors });
 }

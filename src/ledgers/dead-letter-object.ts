@@ -11,7 +11,8 @@ import type {
 } from "../domain/dead-letter.ts";
 import type { Action, Operation, Selection } from "../domain/operation.ts";
 import { logFault } from "../log.ts";
-import { resubmit } from "../resubmit.ts";
+import { submitReserved } from "../reservation.ts";
+import { resubmit, type Submit } from "../resubmit.ts";
 import { AlertStore } from "../storage/alert-store.ts";
 import { DEAD_LETTER_MIGRATIONS } from "../storage/dead-letter-schema.ts";
 import { DeadLetterStore, type Placed } from "../storage/dead-letter-store.ts";
@@ -153,7 +154,9 @@ export class DeadLetterObject extends DurableObject<Env> {
         ? { type: "unknown" }
         : { type: "resubmitted", jobId, newJobId };
     }
-    const result = await resubmit(letter, this.env, configOf(this.env), PRIORITY_LEVEL);
+    const service = { env: this.env, config: configOf(this.env) };
+    const submit: Submit = (candidate, door) => submitReserved(this.env, candidate, door);
+    const result = await resubmit(letter, service, submit, PRIORITY_LEVEL);
     if (result.type === "refused") return result;
     switch (result.submitted.type) {
       case "accepted":

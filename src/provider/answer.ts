@@ -1,5 +1,6 @@
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 
+import { estimatedTokens } from "../domain/cost.ts";
 import type { CallError } from "../domain/failure.ts";
 import type { Answer } from "../domain/job.ts";
 import type { Learned } from "../domain/learned.ts";
@@ -23,6 +24,12 @@ const MAX_TOOL_CALL_BYTES = 524_288;
 /** Of the model's name and the finish reason: kept in the same row, and whatever a provider likes to send. */
 const MAX_NAME_CHARS = 200;
 
+/**
+ * How far an answer may be beyond what is paid for, by our estimate, before it is stopped. The provider was told the limit
+ * and counts exactly; ordinary English has a tenth more bytes to a token than the estimate takes.
+ */
+const OVERSPENT = 1.25;
+
 const encoder = new TextEncoder();
 
 /** Puts an answer together from its chunks, handing text on as it comes. Trusts no chunk to be well formed. */
@@ -33,16 +40,26 @@ export class AnswerBuilder {
   full = false;
   readonly #maxBytes: number;
   readonly #onText: (text: string) => void;
+  readonly #paidTokens: number;
   readonly #toolCalls = new Map<number, ToolCall>();
   #textBytes = 0;
   #toolCallBytes = 0;
+  /** Of all that the model said, without what frames it. */
+  #saidBytes = 0;
   #model = "";
   #finishReason: string | null = null;
   #usage: Usage | null = null;
 
-  constructor(maxBytes: number, onText: (text: string) => void) {
+  /** `paidTokens`: where less is paid for than is asked for, so much; an answer that ends there is not whole. */
+  constructor(maxBytes: number, onText: (text: string) => void, paidTokens = Infinity) {
     this.#maxBytes = maxBytes;
     this.#onText = onText;
+    this.#paidTokens = paidTokens;
+  }
+
+  /** The provider goes on beyond what is paid for, though it was told where to stop. */
+  get overspent(): boolean {
+    return estimatedTokens(this.#saidBytes) > this.#paidTokens * OVERSPENT;
   }
 
   /** The model has said that it is done. */
@@ -91,10 +108,12 @@ export class AnswerBuilder {
   #errorOf(broke: CallError | null): CallError | null {
     switch (this.#finishReason) {
       case null:
+        if (this.overspent) return { kind: "budget" };
         return broke ?? { kind: this.begun ? "cut" : "empty" };
       case "content_filter":
         return { kind: "content_filter" };
       case "length":
+        if (this.#paidTokens !== Infinity && !this.full) return { kind: "budget" };
         // All its tokens may have gone into thinking. Asked again it would do the same.
         return null;
       default:
@@ -110,6 +129,7 @@ export class AnswerBuilder {
     const taken = bytes > room ? beginningOf(text, room) : { text, bytes };
     if (taken.text === "") return;
     this.#textBytes += taken.bytes;
+    this.#saidBytes += taken.bytes;
     this.#onText(taken.text);
   }
 
@@ -128,6 +148,7 @@ export class AnswerBuilder {
     call.id ||= part.id ?? "";
     call.function.name ||= part.function?.name ?? "";
     call.function.arguments += part.function?.arguments ?? "";
+    this.#saidBytes += bytesOf(part.function?.arguments ?? "");
     this.#toolCalls.set(part.index, call);
   }
 }

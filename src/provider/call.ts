@@ -12,7 +12,13 @@ import { Deadlines } from "./deadlines.ts";
 import { simulate } from "./simulator.ts";
 import { PROVIDERS, SIMULATOR, isProvider, type Provider } from "./table.ts";
 
-export type ModelCall = { route: Route; request: CreateJob; timeoutMs: number };
+/** `maxTokens`: the longest answer that may be paid for, whatever the request asks. */
+export type ModelCall = {
+  route: Route;
+  request: CreateJob;
+  timeoutMs: number;
+  maxTokens?: number;
+};
 
 /** Calls a model once. Never throws: whatever goes wrong is an outcome. */
 export type CallModel = (
@@ -38,7 +44,10 @@ const AFTER_FINISH_MS = 2_000;
 export function liveModel(config: Config): CallModel {
   return async (call, onText, stop) => {
     const client = clientFor(call.route, config);
-    const answer = new AnswerBuilder(config.MAX_OUTPUT_BYTES, onText);
+    const asked = askedTokens(call, config);
+    const { maxTokens = asked } = call;
+    const paidTokens = maxTokens < asked ? maxTokens : Infinity;
+    const answer = new AnswerBuilder(config.MAX_OUTPUT_BYTES, onText, paidTokens);
     if (client === null) return answer.finish({ kind: "not_configured" });
     const deadlines = new Deadlines(stop, call.timeoutMs);
     const patience = Math.max(1, call.timeoutMs / config.DEFAULT_TIMEOUT_MS);
@@ -56,7 +65,7 @@ export function liveModel(config: Config): CallModel {
       deadlines.within("next token", config.IDLE_TIMEOUT_MS * patience);
       for await (const chunk of stream) {
         answer.add(chunk);
-        if (answer.full) break;
+        if (answer.full || answer.overspent) break;
         const idleMs = config.IDLE_TIMEOUT_MS * patience;
         deadlines.within("next token", answer.finished ? AFTER_FINISH_MS : idleMs);
       }
@@ -91,16 +100,15 @@ function clientFor(route: Route, config: Config): OpenAI | null {
   return new OpenAI({ ...common, baseURL: access.baseUrl, apiKey: access.apiKey });
 }
 
-function bodyOf(
-  { route, request }: ModelCall,
-  config: Config,
-): ChatCompletionCreateParamsStreaming {
+function bodyOf(call: ModelCall, config: Config): ChatCompletionCreateParamsStreaming {
+  const { route, request } = call;
   const row: Provider = isProvider(route.provider) ? PROVIDERS[route.provider] : PROVIDERS.openai;
-  const { max_tokens = config.DEFAULT_MAX_TOKENS, ...params } = request.params ?? {};
+  const { max_tokens: _, ...params } = request.params ?? {};
+  const maxTokens = Math.min(askedTokens(call, config), call.maxTokens ?? Infinity);
   const messages = request.messages ?? [{ role: "user" as const, content: request.prompt ?? "" }];
   const body = {
     ...params,
-    [row.maxTokensField]: max_tokens,
+    [row.maxTokensField]: maxTokens,
     model: route.model,
     messages,
     stream: true,
@@ -108,6 +116,10 @@ function bodyOf(
   };
   // Checked against the same protocol at submission; the package's types differ only in `undefined`.
   return body as ChatCompletionCreateParamsStreaming;
+}
+
+function askedTokens({ request }: ModelCall, config: Config): number {
+  return request.params?.max_tokens ?? config.DEFAULT_MAX_TOKENS;
 }
 
 function timeout(waitedFor: Extract<CallError, { kind: "timeout" }>["waitedFor"]): CallError {

@@ -4,6 +4,7 @@ import { z } from "zod";
 export const PROBLEMS = {
   "invalid-request": { status: 400, title: "Invalid request" },
   unauthorized: { status: 401, title: "Unauthorized" },
+  "budget-exceeded": { status: 402, title: "Budget exceeded" },
   forbidden: { status: 403, title: "Forbidden" },
   "job-not-found": { status: 404, title: "Job not found" },
   "dead-letter-not-found": { status: 404, title: "Dead letter not found" },
@@ -24,8 +25,10 @@ export const PROBLEMS = {
   "webhook-url-rejected": { status: 422, title: "Webhook URL rejected" },
   "upgrade-required": { status: 426, title: "Upgrade required" },
   "too-many-requests": { status: 429, title: "Too many requests" },
+  "headers-too-large": { status: 431, title: "Headers too large" },
   "internal-error": { status: 500, title: "Internal error" },
   unavailable: { status: 503, title: "Service unavailable" },
+  "intake-paused": { status: 503, title: "Intake paused" },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

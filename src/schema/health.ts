@@ -23,6 +23,7 @@ export const Health = z
         "jobs-dead-letter": "ok",
         dead_letters: "ok",
         auth: "ok",
+        intake: "ok",
         default_model: "ok",
       },
     },

@@ -69,6 +69,10 @@ export const CreateJob = z
     timeout_ms: z.int().min(1_000).max(600_000).optional().meta({
       description: "One attempt's limit. Default 90 000; profile `long_running` 600 000.",
     }),
+    max_cost_usd: z.number().positive().max(1_000_000).optional().meta({
+      description:
+        "What all its calls together may cost. At the cap it fails with `budget`, and keeps the text so far.",
+    }),
     delay_seconds: z.int().min(0).max(2_592_000).optional(),
     ttl_seconds: z.int().min(1).max(2_592_000).optional().meta({
       description: "Fails with `expired` if not started this long after it is due. Default 86 400.",
@@ -200,6 +204,7 @@ export const JobView = z
     replay_of: z.string().nullable(),
     cost_usd: z.number().nullable().meta({ description: "The calls that gave the answer." }),
     wasted_cost_usd: z.number().meta({ description: "Calls whose answer was lost." }),
+    max_cost_usd: z.number().optional().meta({ description: "As it was submitted." }),
     run_at: Instant.optional(),
     retry_at: Instant.optional(),
     queue_position: z.int().optional(),
@@ -223,7 +228,8 @@ export const JobView = z
     cancelled_at: Instant.optional(),
     reason: z.string().optional(),
     usage: Usage.optional().meta({
-      description: "Of a cancelled job: all its calls, as far as known.",
+      description:
+        "Of a job that was cancelled or reached `max_cost_usd`: all its calls, as far as known.",
     }),
     retained_until: Instant.optional(),
   })

@@ -18,6 +18,7 @@ describe("the settings", () => {
   ])("%s are well", (_, env) => {
     expect(checkSettings(parseConfig({ SIGNING_KEY, ...env }))).toEqual({
       auth: "ok",
+      intake: "ok",
       default_model: "ok",
       webhook_rules: "ok",
     });

@@ -259,4 +259,26 @@ export const ATTEMPT_MUTANTS: Mutant[] = [
       return { ...result, events };
     }),
   },
+  {
+    name: "a job's own budget is not looked at",
+    breaks: 3,
+    machine: deciding((job, command, now) => {
+      if (command.type !== "lease" || job.spec.maxCostUsd === undefined) return null;
+      const { maxCostUsd: _, ...spec } = job.spec;
+      const result = transition({ ...job, spec }, command, now);
+      return result.ok ? { ...result, job: { ...result.job, spec: job.spec } } : result;
+    }),
+  },
+  {
+    name: "what failed calls cost is not taken from a job's budget",
+    breaks: 3,
+    machine: deciding((job, command, now) => {
+      if (command.type !== "lease" || job.spec.maxCostUsd === undefined) return null;
+      const free = job.attempts.map((attempt) => ({ ...attempt, costUsd: 0 }));
+      const result = transition({ ...job, attempts: free }, command, now);
+      if (!result.ok) return result;
+      const attempts = [...job.attempts, ...result.job.attempts.slice(job.attempts.length)];
+      return { ...result, job: { ...result.job, attempts } };
+    }),
+  },
 ];

@@ -98,6 +98,7 @@ describe("a call without an answer", () => {
     ["did not reach the provider", { kind: "unreachable" }, unavailable],
     ["was cut", { kind: "cut" }, unavailable],
     ["made no sense", { kind: "malformed" }, unavailable],
+    ["ended at the job's budget", { kind: "budget" }, { code: "budget", remedy: "give_up" }],
     ["was empty", { kind: "empty" }, { code: "empty_response", remedy: "retry" }],
     [
       "was stopped by a content filter",

@@ -2,7 +2,7 @@ import type { Command } from "../../src/domain/command.ts";
 import { hasEnded, wakeAt, type Attempt, type Job, type LogEvent } from "../../src/domain/job.ts";
 import { viewOf } from "../../src/domain/view.ts";
 import { MINUTE, type Taken } from "./fixtures.ts";
-import { billed } from "./meter.ts";
+import { billed, isPaidFor } from "./meter.ts";
 import type { World } from "./world.ts";
 
 /** The longest a lost queue message may go unrepeated. */
@@ -95,7 +95,8 @@ function everyEndOwed(
   law(7, !owes, "what is still owed is kept beyond its retention");
 }
 
-function countedAttempts({ job, spec, log, holder }: World, events: LogEvent[]): void {
+function countedAttempts(world: World, events: LogEvent[]): void {
+  const { job, spec, log, holder } = world;
   const stalls = [...log, ...events].filter(isStall).length;
   law(3, stalls <= spec.maxStalls + 1, "no job stalls more often than it may, and once");
   for (const event of events) {
@@ -105,6 +106,7 @@ function countedAttempts({ job, spec, log, holder }: World, events: LogEvent[]):
     law(3, job.status === "queued", `nothing is started that is ${job.status}`);
     const calls = log.filter((past) => past.type === "started" && past.model === event.model);
     law(3, calls.length < spec.maxAttempts, "no model gets more calls than max_attempts");
+    law(3, isPaidFor(world), "no call is made that the job's own budget does not pay for");
   }
 }
 

@@ -128,7 +128,8 @@ function wake(world: World): boolean {
 
 /** Invariant 3 from its other side: as long as calls fail and may be retried, every model gets its own. */
 function everyCallIsMade(machine: Machine, spec: JobSpec): void {
-  const world = newWorld(machine, { ...spec, endBy: Infinity });
+  const { maxCostUsd: _, ...unbounded } = spec;
+  const world = newWorld(machine, { ...unbounded, endBy: Infinity });
   while (world.job.status === "queued") {
     world.now = world.job.readyAt;
     come(world);

@@ -1,5 +1,5 @@
 import type { CallReport } from "../../src/domain/command.ts";
-import type { JobSpec, Route } from "../../src/domain/job.ts";
+import type { Job, JobSpec, Route } from "../../src/domain/job.ts";
 import { REPORT } from "./fixtures.ts";
 
 /** What a consumer knows of its call's usage: all, nothing, or that there was no call. */
@@ -30,4 +30,15 @@ export function billFor(
 /** All that the calls have come to so far. */
 export function billed({ consumers }: { consumers: { bill: Bill | null }[] }): number {
   return consumers.reduce((sum, { bill }) => sum + (bill?.cost ?? 0), 0);
+}
+
+/** Whether the job's own budget pays for the next call: its prompt, and a token of an answer. */
+export function isPaidFor(world: {
+  job: Pick<Job, "route">;
+  spec: JobSpec;
+  consumers: { bill: Bill | null }[];
+}): boolean {
+  const { job, spec } = world;
+  const perToken = (spec.routes[job.route]?.price?.input ?? 0) / 1_000_000;
+  return billed(world) + (spec.promptTokens + 1) * perToken <= (spec.maxCostUsd ?? Infinity);
 }

@@ -63,8 +63,10 @@ const spec: fc.Arbitrary<JobSpec> = fc
     retentionMs: fc.constantFrom(SECOND, DAY),
     keyMs: fc.constantFrom(HOUR, DAY),
     webhook: fc.constantFrom(null, WEBHOOK, CURIOUS),
+    // Enough for any number of calls, for a few, and for one of the cheapest.
+    cap: fc.constantFrom(null, null, 1_000_000, 400, 13),
   })
-  .map(({ routes, delayMs, ttlMs, lifeMs, baseMs, retentionMs, keyMs, webhook, ...rest }) =>
+  .map(({ routes, delayMs, ttlMs, lifeMs, baseMs, retentionMs, keyMs, webhook, cap, ...rest }) =>
     specOf({
       ...rest,
       routes: ROUTES.slice(0, routes),
@@ -76,6 +78,7 @@ const spec: fc.Arbitrary<JobSpec> = fc
       failedRetentionMs: 2 * retentionMs,
       keyExpiresAt: NOW + keyMs,
       ...(webhook === null ? {} : { webhook }),
+      ...(cap === null ? {} : { maxCostUsd: cap }),
     }),
   );
 

@@ -15,7 +15,7 @@ import { nextDelivery } from "../../src/domain/outbox.ts";
 import type { accept, transition } from "../../src/domain/transition.ts";
 import { ANSWER, type Taken } from "./fixtures.ts";
 import { isOver, law, lawsOfAStep } from "./invariants.ts";
-import { billFor, reportOf, type Bill, type Metered } from "./meter.ts";
+import { billFor, isPaidFor, reportOf, type Bill, type Metered } from "./meter.ts";
 import type { Act, Which } from "./scenario.ts";
 
 export type Machine = { accept: typeof accept; transition: typeof transition };
@@ -177,12 +177,12 @@ export function come(world: World): void {
   const { job, now } = world;
   const result = give(world, { type: "lease", token });
   const due = job.status === "queued" && now >= job.readyAt;
-  law(
-    3,
-    (result !== null) === due,
-    "a lease is granted to a job that waits and is due, and no other",
-  );
+  law(3, (result !== null) === due, "a lease is for a job that waits and is due, and no other");
   if (result === null) return;
+  if (world.job.status === "failing") {
+    law(3, !isPaidFor(world), "a job gets every attempt that its own budget pays for");
+    return;
+  }
   const attempt = currentAttempt(world.job)?.number ?? 0;
   world.holder = { token, attempt, said: [], bill: null };
   world.consumers.unshift(world.holder);

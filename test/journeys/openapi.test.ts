@@ -13,7 +13,8 @@ const DEAD_ORIGIN = "http://127.0.0.1:9";
 let journey: Journey;
 let judge: OpenApiJudge;
 beforeAll(async () => {
-  journey = await startJourney({ WEBHOOK_ALLOWED_ORIGINS: DEAD_ORIGIN });
+  const limits = { DAY_BUDGET_USD: "15", MAX_QUEUED_JOBS: "20" };
+  journey = await startJourney({ WEBHOOK_ALLOWED_ORIGINS: DEAD_ORIGIN, ...limits });
   const document = await (await journey.api.fetch("/openapi.json")).json();
   judge = new OpenApiJudge(document as OpenApi);
 });
@@ -70,6 +71,7 @@ describe("real answers", () => {
     await submit(400, "{");
     await submit(413, { prompt: "x".repeat(1_048_577) });
     await submit(415, job, { "content-type": "text/plain" });
+    await submit(431, job, { "x-long": "x".repeat(33_000) });
   });
 
   it("about a job in every state fit the document", async () => {
@@ -251,6 +253,24 @@ describe("real answers", () => {
   });
 
   it("about tenants fit the document", () => askAboutTenants(journey.api, ask));
+  it("where the budget or the queue is full fit the document", async () => {
+    await ask("GET", "/api/usage", 200, { url: "/api/usage?group_by=model" });
+    await ask("GET", "/api/usage", 400, { url: "/api/usage?from=yesterday" });
+    // Two thirds of the budget, and not due while this runs.
+    const params = { max_tokens: 1_000_000 };
+    const dear = { prompt: freshPrompt(), max_attempts: 1, params, delay_seconds: 3_600 };
+    const { job_id } = await journey.api.submit(dear);
+    await cancel(200, job_id);
+    const submitAgain = async () => (await journey.api.send(dear)).status;
+    await expect.poll(submitAgain, { timeout: 10_000 }).toBe(202);
+    await submit(402, dear);
+    await retry(402, job_id);
+    const cheap = { prompt: freshPrompt(), max_cost_usd: 0.001, delay_seconds: 3_600 };
+    const many = Array.from({ length: 20 }, () => journey.api.send(cheap));
+    await Promise.all(many.map(async (sent) => (await sent).arrayBuffer()));
+    await submit(429, cheap);
+    await retry(429, job_id);
+  });
 
   it("of the other routes fit the document", async () => {
     await ask("GET", "/health", 200, { url: "/health" });

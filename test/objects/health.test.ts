@@ -39,6 +39,7 @@ const WELL = {
   "webhooks-dead-letter": "ok",
   dead_letters: "ok",
   auth: "ok",
+  intake: "ok",
   default_model: "ok",
   webhook_rules: "ok",
 };

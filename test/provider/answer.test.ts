@@ -125,3 +125,33 @@ describe("what came of an answer", () => {
     },
   );
 });
+
+/** The outcome of so many chunks of four bytes, with ten tokens paid for. */
+function paid(chunks: number, finish: FinishReason, delta: Delta = { content: "word" }) {
+  const answer = new AnswerBuilder(1_000, () => {}, 10);
+  let taken = 0;
+  for (; taken < chunks && !answer.overspent; taken++) answer.add(chunk(delta));
+  if (taken === chunks) answer.add(chunk({}, finish));
+  return { taken, outcome: answer.finish(null) };
+}
+
+describe("an answer of which less is paid for than is asked for", () => {
+  it("is not whole where it ends at its limit, and is where it ends by itself", () => {
+    expect(paid(10, "length").outcome).toMatchObject({ ok: false, error: { kind: "budget" } });
+    expect(paid(10, "stop").outcome).toMatchObject({ ok: true });
+  });
+
+  it("is stopped a quarter beyond, text or tool calls, where the provider goes on", () => {
+    const asked = { tool_calls: [{ index: 0, function: { arguments: "word" } }] };
+    for (const delta of [{ content: "word" }, asked]) {
+      const { taken, outcome } = paid(100, "stop", delta);
+      expect([taken, outcome]).toMatchObject([13, { ok: false, error: { kind: "budget" } }]);
+    }
+  });
+
+  it("is whole where it is all that is kept of any answer", () => {
+    const answer = new AnswerBuilder(8, () => {}, 10);
+    answer.add(chunk({ content: "word word word" }));
+    expect(answer.finish(null)).toMatchObject({ ok: true, answer: { finish_reason: "length" } });
+  });
+});

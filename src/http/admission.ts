@@ -1,0 +1,99 @@
+import type { Context } from "hono";
+import { createMiddleware } from "hono/factory";
+
+import { isUnlimited, type Refusal } from "../domain/account.ts";
+import { iso } from "../domain/instant.ts";
+import { dollars } from "../domain/money.ts";
+import type { Submitted } from "../job-rpc.ts";
+import { reserve, unreserve, type Candidate, type Door } from "../reservation.ts";
+import type { App } from "./context.ts";
+import { ApiError } from "./errors.ts";
+import { rateLimitHeaders, seconds } from "./rate-limit.ts";
+
+/** How long who meets a pause of unknown length, or a full queue, is asked to wait, in seconds. */
+const PAUSED_SECONDS = 60;
+const FULL_SECONDS = 10;
+
+/** What a submission's answer holds where its tenant has limits, for the document. */
+export const RateLimit = {
+  RateLimit: {
+    schema: { type: "string" as const },
+    description: "What is left of the tenant's limits, where it has any.",
+    example: '"submit";r=599;t=12, "queued";r=998',
+  },
+  "RateLimit-Policy": {
+    schema: { type: "string" as const },
+    description: "The tenant's limits: `submit`, jobs in a minute; `queued`, jobs not ended.",
+    example: '"submit";q=600;w=60, "queued";q=1000;qu="concurrent-requests"',
+  },
+};
+
+/** Lets submissions in while the operator takes any. Comes before the body is read. */
+export const openIntake = createMiddleware<App>(async (c, next) => {
+  if (c.get("config").INTAKE === "paused") {
+    const headers = { "retry-after": String(PAUSED_SECONDS) };
+    throw new ApiError("intake-paused", "No new jobs are taken for the moment", { headers });
+  }
+  await next();
+});
+
+/**
+ * Submits a job if its tenant's account lets it in, and reserves what it may cost first; without limits nobody is asked.
+ *
+ * A repetition costs nothing and is never refused: what was reserved for it is given back, and where the account refuses
+ * the job may be there already. An account that cannot be reached lets nobody in.
+ */
+export async function submitAdmitted(
+  c: Context<App>,
+  candidate: Candidate,
+  door: Door,
+): Promise<Submitted> {
+  const { limits } = c.get("principal");
+  if (isUnlimited(limits)) return door.submit();
+  const admission = await reserve(c.env, candidate, limits);
+  if (admission?.type !== "admitted") {
+    if (admission === null) c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
+    const before = await door.recall();
+    if (before !== null) return before;
+    throw admission === null ? unreachable() : refusalOf(admission, candidate);
+  }
+  const submitted = await door.submit();
+  for (const [name, value] of Object.entries(rateLimitHeaders(admission.quota))) {
+    c.header(name, value);
+  }
+  if (submitted.type !== "accepted") c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
+  return submitted;
+}
+
+function unreachable(): ApiError {
+  const headers = { "retry-after": "1" };
+  return new ApiError("unavailable", "The account could not be reached; try again", { headers });
+}
+
+function refusalOf(admission: Refusal, { worstNano }: Candidate): ApiError {
+  const headers = rateLimitHeaders(admission.quota);
+  switch (admission.type) {
+    case "rate": {
+      const wait = seconds(admission.quota.rate?.resetMs ?? 0);
+      const detail = `Too many jobs were submitted in a minute; there is room for one in ${wait} s`;
+      const waited = { ...headers, "retry-after": String(wait) };
+      return new ApiError("too-many-requests", detail, { headers: waited });
+    }
+    case "depth": {
+      const detail = "Too many jobs have not ended yet";
+      const waited = { ...headers, "retry-after": String(FULL_SECONDS) };
+      return new ApiError("too-many-requests", detail, { headers: waited });
+    }
+    case "budget": {
+      const { period, leftNano, resetsAt } = admission;
+      const left = `$${dollars(leftNano)} of the ${period}'s budget is left`;
+      const asked = `this job may cost $${dollars(worstNano ?? 0)}`;
+      const detail = `${left} until ${iso(resetsAt)}, and ${asked}`;
+      return new ApiError("budget-exceeded", detail, { headers });
+    }
+    case "unpriced": {
+      const detail = "The price of a model is not known, so no budget can pay for it";
+      return new ApiError("budget-exceeded", detail, { headers });
+    }
+  }
+}
