@@ -81,7 +81,8 @@ describe("every route of the document", () => {
     expect(nameless.map(({ path }) => path)).toEqual(["/health"]);
     for (const { path, scope } of guarded()) {
       expect(Scope.options).toContain(scope);
-      expect([path, scope === "admin"]).toEqual([path, path.startsWith("/api/admin/")]);
+      const isForOperators = path.startsWith("/api/admin/") || path === "/metrics";
+      expect([path, scope === "admin"]).toEqual([path, isForOperators]);
     }
   });
 
