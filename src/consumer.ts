@@ -41,9 +41,11 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
       });
     default:
       return answerAll(readable(batch, Doorbell), env, ctx, {
-        work: ({ job, needs = null }, config) => {
+        work: ({ job, message, ...told }, config) => {
           const permits = permitsFor(env, job, destination);
           const model = liveModel(config);
+          // A message that comes again says what its job needed when it was sent; by now that may be another provider.
+          const needs = message.attempts > 1 ? null : (told.needs ?? null);
           return runAttempt({ ...reachable(env, job), model, config, permits, needs });
         },
         again: ({ job }, delay) => ring(env, destination, { job }, delay),
@@ -51,12 +53,13 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
   }
 }
 
-/** The part of a queue message that settles it. */
-type Settleable = Pick<Message, "ack" | "retry">;
+/** The part of a queue message that settles it, and how often it was delivered. */
+type Delivered = Pick<Message, "ack" | "retry" | "attempts">;
+type Settleable = Pick<Delivered, "ack" | "retry">;
 
 /** What a kind of message is answered with: its work, and how it is sent once more. */
 type Answer<T> = {
-  work: (asked: T, config: Config) => Promise<Settlement>;
+  work: (asked: T & { message: Delivered }, config: Config) => Promise<Settlement>;
   again: (asked: T, delaySeconds: number) => Promise<void>;
 };
 
@@ -64,7 +67,7 @@ type Answer<T> = {
 function readable<T extends object>(
   batch: MessageBatch,
   schema: z.ZodType<T>,
-): (T & { message: Settleable })[] {
+): (T & { message: Delivered })[] {
   return batch.messages.flatMap((message) => {
     const asked = schema.safeParse(message.body);
     if (asked.success) return { ...asked.data, message };
@@ -74,7 +77,7 @@ function readable<T extends object>(
   });
 }
 
-async function answerAll<T extends { message: Settleable }>(
+async function answerAll<T extends { message: Delivered }>(
   asked: T[],
   env: Env,
   ctx: ExecutionContext,
@@ -83,7 +86,7 @@ async function answerAll<T extends { message: Settleable }>(
   await Promise.all(asked.map((one) => answerOne(one, env, ctx, answer)));
 }
 
-async function answerOne<T extends { message: Settleable }>(
+async function answerOne<T extends { message: Delivered }>(
   asked: T,
   env: Env,
   ctx: ExecutionContext,

@@ -121,6 +121,8 @@ export class PermitDesk {
       this.#parked.remove(next);
       this.#turns.took(next, this.#shareOf(next.tokens) || FREE_COST);
       if (this.#parked.first(next) === null) this.#turns.leave(next);
+      // Parked twice, under two times of being due: one permit is all it can use.
+      if (this.#reserved.has(next.job)) continue;
       const id = this.#newId();
       const until = now + RESERVED_MS;
       this.#permits.take(id, amountOf(next), { until, unused: true });

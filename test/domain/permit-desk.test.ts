@@ -131,6 +131,21 @@ describe("a lane that does not fetch what is reserved for it", () => {
   });
 });
 
+describe("a job that is parked twice, under two times of being due", () => {
+  it("has one permit reserved, and is rung for once", () => {
+    const desk = deskOf(50);
+    const limits = { requests: 50, tokens: null };
+    desk.rule(rules(limits, { paused: true }), NOW);
+    const wish = wishOf();
+    desk.ask(wish, 1, NOW);
+    desk.ask({ ...wish, since: NOW + SECOND }, 1, NOW + SECOND);
+    desk.rule(rules(limits), NOW + SECOND);
+    desk.serve(NOW + SECOND);
+    expect(desk.takeRings().map(({ job }) => job)).toEqual([wish.job]);
+    expect(parked.size).toBe(0);
+  });
+});
+
 describe("while nothing may be called", () => {
   it.each([
     ["it is paused", { paused: true }, Infinity],

@@ -163,6 +163,17 @@ describe("a message", () => {
     await job(name).append("other", partOf(0, "said"));
   });
 
+  it("that comes again asks for what its job needs by then, not for what it needed", async () => {
+    const name = await submitted({ routes: [GPT, CLAUDE], maxAttempts: 1 });
+    const first = messageOf(name);
+    await job(name).lease("token", GPT.provider);
+    await job(name).fail("token", OUTAGE, REPORT);
+    await providerNamed(env, provider).order({ paused: true });
+    await deliver(worker(), "jobs-normal", [first], 2);
+    expect(await view(name)).toMatchObject({ attempts_made: 2, provider: CLAUDE.provider });
+    expect((await providerNamed(env, provider).state()).parked.normal).toBe(0);
+  });
+
   it("of a consumer that knows no permits is leased as ever", async () => {
     const name = await submitted();
     expect(await job(name).lease("token")).toMatchObject({ type: "leased" });

@@ -37,11 +37,11 @@ export function submission(key: string, job: object): RequestInit {
 }
 
 /** Delivers messages in one batch. What the consumer did with each, by its place. */
-export async function deliver(env: Env, queue: string, bodies: unknown[]) {
+export async function deliver(env: Env, queue: string, bodies: unknown[], attempts = 1) {
   const messages = bodies.map((body, at) => ({
     id: String(at),
     timestamp: new Date(),
-    attempts: 1,
+    attempts,
     body,
   }));
   const batch = createMessageBatch(queue, messages);
