@@ -130,7 +130,6 @@ export interface JobRpc {
 /** What callers ask of a job that is theirs. */
 export type OwnJob = Pick<
   JobRpc,
-  | "submit"
   | "cancel"
   | "delete"
   | "source"

@@ -9,7 +9,6 @@ export function jobNamed(env: Env, name: string): JobRpc {
 export function ownJobNamed(env: Env, name: string, tenant: string): OwnJob {
   const job = jobNamed(env, name);
   return {
-    submit: (spec, request) => job.submit(spec, request),
     cancel: (reason) => job.cancel(reason, tenant),
     delete: () => job.delete(tenant),
     source: () => job.source(tenant),

@@ -54,15 +54,20 @@ export async function submitAdmitted(
   if (admission?.type !== "admitted") {
     if (admission === null) c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
     const before = await door.recall();
-    if (before !== null) return before;
-    throw admission === null ? unreachable() : refusalOf(admission, candidate);
+    if (before === null) {
+      throw admission === null ? unreachable() : refusalOf(admission, candidate);
+    }
+    if (admission !== null) tellQuota(c, admission.quota);
+    return before;
   }
   const submitted = await door.submit();
-  for (const [name, value] of Object.entries(rateLimitHeaders(admission.quota))) {
-    c.header(name, value);
-  }
+  tellQuota(c, admission.quota);
   if (submitted.type !== "accepted") c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
   return submitted;
+}
+
+function tellQuota(c: Context<App>, quota: Refusal["quota"]): void {
+  for (const [name, value] of Object.entries(rateLimitHeaders(quota))) c.header(name, value);
 }
 
 function unreachable(): ApiError {

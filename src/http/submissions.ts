@@ -147,8 +147,11 @@ async function submitOnce(
   const [route] = spec.routes;
   if (route === undefined) throw new Error("a planned job has no route");
   const work = await claimName(spec.tenant, route, request);
-  const submitAs = (id: string) =>
-    submit(c, { ...plan, spec: { ...spec, id, fingerprint: work } }, request);
+  // Each with a charge of its own: what was reserved for the first may be given back while the second is let in.
+  const submitAs = (id: string) => {
+    const uid = randomToken(16);
+    return submit(c, { ...plan, spec: { ...spec, id, uid, fingerprint: work } }, request);
+  };
   const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
   const submitted = await submitAs(id);
   if (submitted.type !== "gone") return submitted;
