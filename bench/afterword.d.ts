@@ -6,7 +6,7 @@ declare module "afterword" {
     put(listing: object): Promise<void>;
     fill(plan: object): Promise<unknown>;
   };
-  export type CountedJob = { bill(): Promise<unknown> };
+  export type CountedJob = { counted(): Promise<unknown> };
   export type FilledJob = { fill(plan: object): Promise<void> };
   export type Env = Record<Lane, Queue> & {
     JOBS: { getByName(name: string): CountedJob & FilledJob };

@@ -29,7 +29,7 @@ export class JobObject extends Product {
     super(state, { ...env, ...Object.fromEntries(queues) });
   }
 
-  bill(): Bill {
+  counted(): Bill {
     const { id, storage } = this.ctx;
     return { ...billOf(id.name ?? ""), bytes: storage.sql.databaseSize };
   }
@@ -85,7 +85,7 @@ export default {
     const [request, env] = args;
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== "/api/bill") return worker.fetch(...args);
-    return Response.json(await env.JOBS.getByName(searchParams.get("object") ?? "").bill());
+    return Response.json(await env.JOBS.getByName(searchParams.get("object") ?? "").counted());
   },
   queue: (...args: Parameters<typeof worker.queue>) => {
     for (const { body } of args[0].messages) billOf(body.job).delivered += 1;
