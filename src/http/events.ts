@@ -83,7 +83,10 @@ async function eventStream(c: Context<App>, job: () => Promise<OwnJob>, after: n
   const expired = expiryOf(c, stream.gone);
   const gone = AbortSignal.any([stream.gone, expired]);
   const log = follow({ job, first, after, allowance }, gone);
-  const textAfter = (cursor: number) => pageAfter(job, cursor, gone);
+  const textAfter = (cursor: number) => {
+    gone.throwIfAborted();
+    return pageAfter(job, cursor, gone);
+  };
   // Not under waitUntil, which ends 30 s after an answer: the body being streamed keeps this alive.
   void stream.run(first, log, textAfter, { left: c.req.raw.signal, expired });
   return new Response(stream.body, {

@@ -64,8 +64,11 @@ async function* nextPage(
   try {
     if (gone.aborted) return null;
     const { events, more, ended } = first ?? (await pageAfter(job, after, gone));
+    const cursor = events.at(-1)?.seq ?? after;
     yield events;
-    return { cursor: events.at(-1)?.seq ?? after, more, ended };
+    // Whoever read the first page has it for as long as the connection lives.
+    events.length = 0;
+    return { cursor, more, ended };
   } finally {
     endTurn();
   }

@@ -130,6 +130,7 @@ export class SocketSession {
       if (stop.aborted) return;
       let json = "";
       for await (const piece of jsonOf(frame, (cursor) => pageAfter(job, cursor, stop))) {
+        if (stop.aborted) return;
         json += piece;
       }
       if (stop.aborted) return;

@@ -32,3 +32,20 @@ it("a text that is longer than that is held alone", async () => {
   letLargeGo();
   (await small)();
 });
+
+it("what a reader held that has gone is free again, though nobody lets it go", async () => {
+  const left = new AbortController();
+  const letGo = await holdWhole(16 * MEBIBYTE, left.signal);
+  left.abort();
+  const next = await holdWhole(16 * MEBIBYTE, NEVER);
+  letGo();
+  const order: string[] = [];
+  const last = holdWhole(MEBIBYTE, NEVER).then((letLastGo) => {
+    order.push("last");
+    return letLastGo;
+  });
+  order.push("next lets go");
+  next();
+  (await last)();
+  expect(order).toEqual(["next lets go", "last"]);
+});
