@@ -3,23 +3,9 @@ import { describe, expect, it } from "vitest";
 
 import { addToEver, mergeEver, MOST_NAMED, NEVER, type Ever } from "../../src/domain/ever.ts";
 import { totalOf, type JobEnded } from "../../src/domain/stats.ts";
-import { NOW } from "./fixtures.ts";
+import { JOB_ENDED, NOW } from "./fixtures.ts";
 
-const ENDED: JobEnded = {
-  type: "ended",
-  job: "job-1",
-  tenant: "acme",
-  model: "gpt-4o",
-  provider: "openai",
-  status: "completed",
-  errorCode: null,
-  ttftMs: 620,
-  totalMs: 8_100,
-  costUsd: 0.5,
-  wastedCostUsd: 0,
-  promptTokens: 9,
-  completionTokens: 90,
-};
+const ENDED: JobEnded = { ...JOB_ENDED, costUsd: 0.5 };
 
 function after(ever: Ever, ...ends: Partial<JobEnded>[]): Ever {
   return ends.reduce<Ever>((sum, end, at) => addToEver(sum, { ...ENDED, ...end }, NOW + at), ever);

@@ -1,3 +1,4 @@
+import type { JobEnded } from "../../src/domain/stats.ts";
 import type { Answer, Job, JobSpec, Route } from "../../src/domain/job.ts";
 import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
 import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
@@ -201,3 +202,20 @@ export function frozen<T>(value: T): T {
   }
   return value;
 }
+
+/** What the statistics are told of a job that completed. */
+export const JOB_ENDED: JobEnded = {
+  type: "ended",
+  job: "job-1",
+  tenant: "acme",
+  model: "gpt-4o",
+  provider: "openai",
+  status: "completed",
+  errorCode: null,
+  ttftMs: 620,
+  totalMs: 8_100,
+  costUsd: 0.0011,
+  wastedCostUsd: 0,
+  promptTokens: 9,
+  completionTokens: 90,
+};

@@ -6,23 +6,9 @@ import { render } from "../../src/domain/openmetrics.ts";
 import type { JobEnded, StatsFact } from "../../src/domain/stats.ts";
 import { ErrorCode } from "../../src/schema/job.ts";
 import { readOpenMetrics } from "../support/openmetrics.ts";
-import { NOW, SECOND } from "./fixtures.ts";
+import { JOB_ENDED, NOW, SECOND } from "./fixtures.ts";
 
-const ENDED: JobEnded = {
-  type: "ended",
-  job: "job-1",
-  tenant: "acme",
-  model: "gpt-4o",
-  provider: "openai",
-  status: "completed",
-  errorCode: null,
-  ttftMs: 620,
-  totalMs: 8_100,
-  costUsd: 0.5,
-  wastedCostUsd: 0.25,
-  promptTokens: 9,
-  completionTokens: 90,
-};
+const ENDED: JobEnded = { ...JOB_ENDED, costUsd: 0.5, wastedCostUsd: 0.25 };
 
 function ever(...facts: StatsFact[]): Ever {
   return facts.reduce<Ever>((sum, fact) => addToEver(sum, fact, NOW), NEVER);

@@ -19,6 +19,7 @@ import {
 } from "../../src/domain/stats.ts";
 import { LANES } from "../../src/domain/lane.ts";
 import { ErrorCode } from "../../src/schema/job.ts";
+import { JOB_ENDED } from "./fixtures.ts";
 
 const STARTED: JobStarted = {
   type: "started",
@@ -28,24 +29,8 @@ const STARTED: JobStarted = {
   expiresAt: 0,
 };
 
-const COMPLETED: JobEnded = {
-  type: "ended",
-  job: "job-1",
-  tenant: "acme",
-  model: "gpt-4o",
-  provider: "openai",
-  status: "completed",
-  errorCode: null,
-  ttftMs: 620,
-  totalMs: 8_100,
-  costUsd: 0.0011,
-  wastedCostUsd: 0,
-  promptTokens: 9,
-  completionTokens: 90,
-};
-
 function spends(tenant: string, costUsd: number): JobEnded {
-  return { ...COMPLETED, tenant, costUsd };
+  return { ...JOB_ENDED, tenant, costUsd };
 }
 
 function tallied(...facts: StatsFact[]): Tallied {
@@ -124,24 +109,24 @@ describe("a fact", () => {
     ],
     ["cancelled", { status: "cancelled" }, { cancelled: 1, completed: 0, failed: 0 }, 0],
   ])("of a job that has %s is counted as such", (_, over, expected, latencies) => {
-    const counted = tallied({ ...COMPLETED, ...over });
+    const counted = tallied({ ...JOB_ENDED, ...over });
     expect(counted).toMatchObject(expected);
     expect(countOf(counted.latencyMs)).toBe(latencies);
   });
 
   it("of a model that never spoke measures no first token", () => {
-    expect(countOf(tallied({ ...COMPLETED, ttftMs: null }).ttftMs)).toBe(0);
+    expect(countOf(tallied({ ...JOB_ENDED, ttftMs: null }).ttftMs)).toBe(0);
   });
 
   it("of a cost says what was paid in all, and what of it for nothing", () => {
     const costs = { costUsd: 0.002, wastedCostUsd: 0.001 };
-    const total = totalOf(tallied({ ...COMPLETED, ...costs }, { ...COMPLETED, costUsd: null }));
+    const total = totalOf(tallied({ ...JOB_ENDED, ...costs }, { ...JOB_ENDED, costUsd: null }));
     expect(total).toMatchObject({ jobs: 2, costNano: 3_000_000, wastedNano: 1_000_000 });
   });
 
   it("of an end says how many tokens it took; who is of an older version does not say", () => {
-    const { promptTokens: _, completionTokens: __, ...old } = COMPLETED;
-    const total = totalOf(tallied(COMPLETED, old));
+    const { promptTokens: _, completionTokens: __, ...old } = JOB_ENDED;
+    const total = totalOf(tallied(JOB_ENDED, old));
     expect(total).toMatchObject({ jobs: 2, promptTokens: 9, completionTokens: 90 });
   });
 });
@@ -213,15 +198,15 @@ describe("what is counted", () => {
     ) as { shares: [string, Share][]; rest: Tally };
     const before = { ...counts, rest: old.rest, shares: new Map(old.shares) };
     expect(totalOf({ ...NOTHING, ...before }).promptTokens).toBeNaN();
-    const sum = merge(wholeOf(before), tallied(COMPLETED));
+    const sum = merge(wholeOf(before), tallied(JOB_ENDED));
     expect(sum.undelivered).toBe(0);
     expect(totalOf(sum)).toMatchObject({ jobs: 3, promptTokens: 9 });
   });
 
   it("tells apart names that only look alike when they are written one after the other", () => {
     const shares = tallied(
-      { ...COMPLETED, tenant: "a", model: 'b","c' },
-      { ...COMPLETED, tenant: 'a","b', model: "c" },
+      { ...JOB_ENDED, tenant: "a", model: 'b","c' },
+      { ...JOB_ENDED, tenant: 'a","b', model: "c" },
     );
     expect(shares.shares.size).toBe(2);
   });
