@@ -1,16 +1,16 @@
 import type { z } from "zod";
 
-import { runAttempt } from "./attempt.ts";
-import { ConfigError, configOf, type Config } from "./config.ts";
-import { writeDeadLetters } from "./dead-letters.ts";
-import { deliverOwed, reportUndelivered } from "./deliveries.ts";
-import type { Settlement } from "./job-rpc.ts";
-import { jobNamed } from "./job-stub.ts";
+import { runAttempt } from "./consumer/attempt.ts";
+import { ConfigError, configOf, type Config } from "./settings/config.ts";
+import { writeDeadLetters } from "./consumer/dead-letters.ts";
+import { deliverOwed, reportUndelivered } from "./consumer/deliveries.ts";
+import type { Settlement } from "./job/job-rpc.ts";
+import { jobNamed } from "./job/job-stub.ts";
 import { logFault } from "./log.ts";
-import { permitsFor } from "./permits.ts";
+import { permitsFor } from "./consumer/permits.ts";
 import { liveModel } from "./provider/call.ts";
 import { destinationOf, ring, tell } from "./queues.ts";
-import type { Reachable } from "./reach.ts";
+import type { Reachable } from "./consumer/reach.ts";
 import { DeliveryNotice, Doorbell } from "./schema/message.ts";
 
 /** How long messages of a queue that is not ours wait: an hour, so that their redeliveries last for days. */

@@ -1,8 +1,8 @@
-import type { Config } from "./config.ts";
+import type { Config } from "./settings/config.ts";
 import { checkDeadLetters, checkQueue, type Checks, type QueueReport } from "./domain/health.ts";
 import { deadLetterDepth } from "./ledgers/dead-letter-depth.ts";
 import { reportQueues } from "./queues.ts";
-import { checkSettings } from "./setup.ts";
+import { checkSettings } from "./settings/setup.ts";
 
 /** How long what was measured is told again, in milliseconds: anybody may ask, and none may make us ask the platform more. */
 const FRESH_MS = 5_000;

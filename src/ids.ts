@@ -1,4 +1,4 @@
-import { base64Url } from "./base64-url.ts";
+import { base64Url } from "./secrets/base64-url.ts";
 import type { Route } from "./domain/job.ts";
 import type { KeptRequest } from "./schema/job.ts";
 

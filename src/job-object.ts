@@ -1,12 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "./alarm-clock.ts";
-import { Announcer } from "./announcer.ts";
-import { DeliveryClaim } from "./delivery-claim.ts";
+import { Announcer } from "./job/announcer.ts";
+import { DeliveryClaim } from "./job/delivery-claim.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import { chargeStanding, type ChargeStanding } from "./domain/bill.ts";
 import { deliveryView, nextDelivery } from "./domain/outbox.ts";
-import { Departure } from "./departure.ts";
+import { Departure } from "./job/departure.ts";
 import type { DeliveryView } from "./schema/delivery.ts";
 import type { AttemptView, JobView, KeptRequest } from "./schema/job.ts";
 import { givenUp, type GivenUp } from "./domain/dead-letter.ts";
@@ -17,8 +17,15 @@ import type { Answer, Job, JobSpec, LogEvent, Submission } from "./domain/job.ts
 import type { CallReport, Command, Effect, Part, Transition } from "./domain/command.ts";
 import { accept, transition } from "./domain/transition.ts";
 import { attemptsOf, viewOf } from "./domain/view.ts";
-import { bodiesOf, framesOf, pageOf, sourceOf, submittedBefore, textShown } from "./job-reading.ts";
-import { elsewhere, grantOf } from "./grant.ts";
+import {
+  bodiesOf,
+  framesOf,
+  pageOf,
+  sourceOf,
+  submittedBefore,
+  textShown,
+} from "./job/job-reading.ts";
+import { elsewhere, grantOf } from "./job/grant.ts";
 import type {
   Directive,
   Found,
@@ -28,13 +35,13 @@ import type {
   Settlement,
   Source,
   Submitted,
-} from "./job-rpc.ts";
+} from "./job/job-rpc.ts";
 import { logEvent, logFault } from "./log.ts";
-import { perform } from "./perform.ts";
+import { perform } from "./job/perform.ts";
 import { backlogOf } from "./queues.ts";
 import { JobStore } from "./storage/job-store.ts";
-import { Subscribers } from "./subscribers.ts";
-import { WaitingText } from "./waiting-text.ts";
+import { Subscribers } from "./job/subscribers.ts";
+import { WaitingText } from "./job/waiting-text.ts";
 
 /**
  * One job: the truth about it, its log, its one alarm and its subscribers.

@@ -1,7 +1,7 @@
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
 import type { Operation } from "./domain/operation.ts";
-import type { Owed } from "./job-rpc.ts";
+import type { Owed } from "./job/job-rpc.ts";
 
 /**
  * Writes one structured line per lifecycle event. The fields are listed here and nowhere else, so that

@@ -2,7 +2,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
 
-import { configOf } from "../config.ts";
+import { configOf } from "../settings/config.ts";
 import type { App } from "./context.ts";
 import { deadLetterRoutes } from "./dead-letters.ts";
 import { deadLetterOperations } from "./dead-letter-operations.ts";

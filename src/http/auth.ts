@@ -3,7 +3,7 @@ import { createMiddleware } from "hono/factory";
 
 import { limitsOf, NO_LIMITS } from "../domain/tenant.ts";
 import type { Scope } from "../schema/tenant.ts";
-import { readToken } from "../subscribe-token.ts";
+import { readToken } from "../secrets/subscribe-token.ts";
 import type { App, Principal } from "./context.ts";
 import { ApiError } from "./errors.ts";
 import { everything, keyHolder, revocationOf } from "./key-holder.ts";

@@ -1,4 +1,4 @@
-import type { Found, OwnJob } from "../job-rpc.ts";
+import type { Found, OwnJob } from "../job/job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { JobView } from "../schema/job.ts";
 import { jobSocket } from "./job-socket.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../settings/config.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import type { Tier } from "../schema/job.ts";
 import type { Scope } from "../schema/tenant.ts";

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 
-import { ConfigError } from "../config.ts";
+import { ConfigError } from "../settings/config.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../schema/error.ts";
 import type { App } from "./context.ts";
 

@@ -1,4 +1,4 @@
-import type { Frame, LogPage } from "../job-rpc.ts";
+import type { Frame, LogPage } from "../job/job-rpc.ts";
 import type { EventPage } from "../schema/event.ts";
 
 /** Reads the log after a cursor. */

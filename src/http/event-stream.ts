@@ -1,5 +1,5 @@
-import type { Config } from "../config.ts";
-import type { Frame, LogPage } from "../job-rpc.ts";
+import type { Config } from "../settings/config.ts";
+import type { Frame, LogPage } from "../job/job-rpc.ts";
 import type { Connected } from "../schema/event.ts";
 import { joined, jsonOf, type ReadPage } from "./event-json.ts";
 

@@ -1,7 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { OwnJob } from "../job-rpc.ts";
+import type { OwnJob } from "../job/job-rpc.ts";
 import { Connected, EventPage, JobEvent } from "../schema/event.ts";
 import { Allowance } from "./allowance.ts";
 import { expiryOf, needsToFollow, whileLetIn } from "./auth.ts";

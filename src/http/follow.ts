@@ -1,4 +1,4 @@
-import type { Frame, OwnJob, LogPage } from "../job-rpc.ts";
+import type { Frame, OwnJob, LogPage } from "../job/job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { Allowance } from "./allowance.ts";
 import { Inbox } from "./inbox.ts";

@@ -1,4 +1,4 @@
-import type { Frame } from "../job-rpc.ts";
+import type { Frame } from "../job/job-rpc.ts";
 import type { Allowance } from "./allowance.ts";
 
 /** What a socket has brought and nobody has taken yet. */

@@ -1,4 +1,4 @@
-import type { OwnJob } from "../job-rpc.ts";
+import type { OwnJob } from "../job/job-rpc.ts";
 
 /**
  * A socket to a job's object, which may hibernate under it, with what comes after `after`: every event (`sse`), or a word

@@ -1,8 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import type { Found, OwnJob } from "../job-rpc.ts";
-import { ownJobNamed } from "../job-stub.ts";
+import type { Found, OwnJob } from "../job/job-rpc.ts";
+import { ownJobNamed } from "../job/job-stub.ts";
 import { AttemptView, JobView } from "../schema/job.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";

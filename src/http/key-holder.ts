@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 
-import { hashOf, isCurrentHash, isKeyOf } from "../api-key-hash.ts";
+import { hashOf, isCurrentHash, isKeyOf } from "../secrets/api-key-hash.ts";
 import { parseApiKey, type ApiKey } from "../domain/api-key.ts";
 import { NO_LIMITS } from "../domain/tenant.ts";
 import {
@@ -11,11 +11,11 @@ import {
   type TenantRecord,
 } from "../domain/tenant-record.ts";
 import { tenantName } from "../ids.ts";
-import { knownTenants } from "../known-tenants.ts";
+import { knownTenants } from "../tenants/known-tenants.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";
 import { logFault } from "../log.ts";
 import { Scope } from "../schema/tenant.ts";
-import type { Later } from "../tenant-cache.ts";
+import type { Later } from "../tenants/tenant-cache.ts";
 import type { App, Principal } from "./context.ts";
 import { ApiError } from "./errors.ts";
 

@@ -4,7 +4,7 @@ import { cursorOf, placeAt } from "../domain/cursor.ts";
 import type { ListingPosition } from "../domain/listing.ts";
 import { JOB_ID } from "../ids.ts";
 import { shardsOf } from "../ledgers/listing-stub.ts";
-import { listJobs, type ListingPorts } from "../list-jobs.ts";
+import { listJobs, type ListingPorts } from "./list-jobs.ts";
 import { logFault } from "../log.ts";
 import { JobList, JobListQuery } from "../schema/listing.ts";
 import { needs } from "./auth.ts";

@@ -1,4 +1,4 @@
-import type { OwnJob, LogPage } from "../job-rpc.ts";
+import type { OwnJob, LogPage } from "../job/job-rpc.ts";
 import { pause } from "../pause.ts";
 
 /** How often an object that does not answer is asked again, and after how long first, in milliseconds; it doubles. */

@@ -6,7 +6,7 @@ import { checkMeasured } from "../health.ts";
 import { deadLetterDepth } from "../ledgers/dead-letter-depth.ts";
 import { readTotal } from "../ledgers/stats-stub.ts";
 import { reportQueues } from "../queues.ts";
-import { checkSettings } from "../setup.ts";
+import { checkSettings } from "../settings/setup.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems } from "./document.ts";

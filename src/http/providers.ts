@@ -2,7 +2,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 
 import { providerView } from "../domain/provider-view.ts";
 import { providerNamed } from "../ledgers/provider-stub.ts";
-import { isLimited } from "../limit-setting.ts";
+import { isLimited } from "../settings/limit-setting.ts";
 import { ProviderOrder, ProviderView } from "../schema/provider.ts";
 import { needs } from "./auth.ts";
 import { jsonBody } from "./body.ts";

@@ -3,7 +3,7 @@ import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { Origin } from "../domain/origin.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { logFault } from "../log.ts";
-import { resubmit } from "../resubmit.ts";
+import { resubmit } from "../submit/resubmit.ts";
 import { openIntake, submitAdmitted } from "./admission.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";

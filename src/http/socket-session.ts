@@ -1,4 +1,4 @@
-import type { Frame, LogPage, OwnJob } from "../job-rpc.ts";
+import type { Frame, LogPage, OwnJob } from "../job/job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { SocketMessage, SocketNote } from "../schema/socket.ts";
 import { Allowance } from "./allowance.ts";

@@ -1,14 +1,14 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import { MAX_STORED_REQUEST_BYTES } from "../config.ts";
+import { MAX_STORED_REQUEST_BYTES } from "../settings/config.ts";
 import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor } from "../ids.ts";
 import { objectName, randomToken } from "../ids.ts";
-import type { Submitted } from "../job-rpc.ts";
-import { jobNamed } from "../job-stub.ts";
+import type { Submitted } from "../job/job-rpc.ts";
+import { jobNamed } from "../job/job-stub.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
-import { planJob, type Plan, type Submission } from "../plan.ts";
-import { planWebhook } from "../plan-webhook.ts";
+import { planJob, type Plan, type Submission } from "../submit/plan.ts";
+import { planWebhook } from "../submit/plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
 import { openIntake, RateLimit, submitAdmitted } from "./admission.ts";
 import { needs, whileLetIn } from "./auth.ts";

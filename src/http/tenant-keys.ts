@@ -1,7 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import { makeApiKey } from "../api-key-hash.ts";
+import { makeApiKey } from "../secrets/api-key-hash.ts";
 import { iso } from "../domain/instant.ts";
 import { mayHave, MAX_KEYS, OPERATOR, validKey } from "../domain/tenant-record.ts";
 import { keyViews } from "../domain/tenant-view.ts";

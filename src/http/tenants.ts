@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { isReserved, type TenantChange, type TenantRecord } from "../domain/tenant-record.ts";
 import { listedTenant, tenantView } from "../domain/tenant-view.ts";
 import { tenantName } from "../ids.ts";
-import { knownTenants } from "../known-tenants.ts";
+import { knownTenants } from "../tenants/known-tenants.ts";
 import { directory } from "../ledgers/directory-stub.ts";
 import type { TenantRpc } from "../ledgers/tenant-rpc.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";

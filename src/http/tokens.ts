@@ -3,7 +3,7 @@ import type { Context } from "hono";
 
 import { iso } from "../domain/instant.ts";
 import { Subscription } from "../schema/token.ts";
-import { issueToken } from "../subscribe-token.ts";
+import { issueToken } from "../secrets/subscribe-token.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";

@@ -15,7 +15,7 @@ import {
   WebhookTested,
 } from "../schema/webhook.ts";
 import { attemptDelivery, type Delivery } from "../webhook.ts";
-import { webhookUrlRules } from "../plan-webhook.ts";
+import { webhookUrlRules } from "../submit/plan-webhook.ts";
 import { needs } from "./auth.ts";
 import { jsonBody, optionalJsonBody } from "./body.ts";
 import type { App } from "./context.ts";

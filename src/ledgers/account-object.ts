@@ -21,7 +21,7 @@ import { spanOf, startOfDay, type Period } from "../domain/period.ts";
 import { RATE_WINDOW_MS, stillCounted } from "../domain/rate.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import type { Usage, UsageQuery } from "../domain/usage.ts";
-import { jobNamed } from "../job-stub.ts";
+import { jobNamed } from "../job/job-stub.ts";
 import { logFault } from "../log.ts";
 import { AccountStore } from "../storage/account-store.ts";
 import { within } from "../within.ts";

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
-import { configOf } from "../config.ts";
+import { configOf } from "../settings/config.ts";
 import type {
   DeadLetter,
   LetterFilter,
@@ -11,8 +11,8 @@ import type {
 } from "../domain/dead-letter.ts";
 import type { Action, Operation, Selection } from "../domain/operation.ts";
 import { logFault } from "../log.ts";
-import { submitReserved } from "../reservation.ts";
-import { resubmit, type Submit } from "../resubmit.ts";
+import { submitReserved } from "../submit/reservation.ts";
+import { resubmit, type Submit } from "../submit/resubmit.ts";
 import { AlertStore } from "../storage/alert-store.ts";
 import { DEAD_LETTER_MIGRATIONS } from "../storage/dead-letter-schema.ts";
 import { DeadLetterStore, type Placed } from "../storage/dead-letter-store.ts";

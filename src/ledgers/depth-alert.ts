@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../settings/config.ts";
 import { alertChange } from "../domain/alert.ts";
 import type { LetterGroup } from "../domain/dead-letter.ts";
 import { nextAttemptMs } from "../domain/delivery.ts";

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 
-import { configOf } from "../config.ts";
+import { configOf } from "../settings/config.ts";
 import { enter, leave, OPEN_GATE, type Entry } from "../domain/gate.ts";
 
 /** A pass outlives the attempt's own limit by so much, for its way there and back. */

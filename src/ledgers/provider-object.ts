@@ -1,14 +1,14 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
-import { configOf } from "../config.ts";
+import { configOf } from "../settings/config.ts";
 import type { Asker } from "../domain/permit-blocks.ts";
 import { ALL_USED_MS, PermitDesk, type Verdict, type Wish } from "../domain/permit-desk.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
-import { limitSettingOf } from "../limit-setting.ts";
+import { limitSettingOf } from "../settings/limit-setting.ts";
 import { ring } from "../queues.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
 import type { CallTold, ProviderOrder } from "./provider-rpc.ts";

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { encodeBase64 } from "hono/utils/encode";
 
-import { configOf } from "../config.ts";
+import { configOf } from "../settings/config.ts";
 import type { Tier } from "../schema/job.ts";
 import {
   changed,
@@ -16,7 +16,7 @@ import {
 } from "../domain/tenant-record.ts";
 import { resealed, rotated, validSecrets, type KeptSecret } from "../domain/webhook-secret.ts";
 import { logFault } from "../log.ts";
-import { isCurrent, open, seal, type Seal } from "../vault.ts";
+import { isCurrent, open, seal, type Seal } from "../secrets/vault.ts";
 import type { KeyKept, RotatedSecret, SigningSecrets } from "./tenant-rpc.ts";
 
 const SECRETS = "webhook-secrets";

@@ -1,7 +1,7 @@
 import OpenAI from "openai";
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 
-import type { Config } from "../config.ts";
+import type { Config } from "../settings/config.ts";
 import type { CallError } from "../domain/failure.ts";
 import type { Route } from "../domain/job.ts";
 import type { Learned } from "../domain/learned.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../settings/config.ts";
 import type { Route } from "../domain/job.ts";
 import type { Price } from "../domain/cost.ts";
 import type { ModelParams } from "../schema/chat.ts";

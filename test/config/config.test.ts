@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 
-import { ConfigError, configOf, DEVELOPMENT_SIGNING_KEY, parseConfig } from "../../src/config.ts";
+import {
+  ConfigError,
+  configOf,
+  DEVELOPMENT_SIGNING_KEY,
+  parseConfig,
+} from "../../src/settings/config.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const CANARY = "canary-7f3a";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
-import { isLimited, limitSettingOf } from "../../src/limit-setting.ts";
+import { parseConfig } from "../../src/settings/config.ts";
+import { isLimited, limitSettingOf } from "../../src/settings/limit-setting.ts";
 
 const SIGNING_KEY = "a signing key of the tests, which nobody else has";
 const UNSAID = { requests: null, tokens: null };

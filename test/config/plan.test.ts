@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/settings/config.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
-import { planJob, type Submission } from "../../src/plan.ts";
+import { planJob, type Submission } from "../../src/submit/plan.ts";
 import { CreateJob, type Tier } from "../../src/schema/job.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { parseConfig, type Config } from "../../src/config.ts";
+import { parseConfig, type Config } from "../../src/settings/config.ts";
 import type { Price } from "../../src/domain/cost.ts";
 import { resolveModel } from "../../src/provider/resolve.ts";
 import { isProvider, PROVIDERS, SIMULATED_MODELS } from "../../src/provider/table.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
-import { checkSettings } from "../../src/setup.ts";
+import { parseConfig } from "../../src/settings/config.ts";
+import { checkSettings } from "../../src/settings/setup.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const ADMIN_API_KEY = "canary-key-0123456789-0123456789-0123";

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
-import { keyringOf } from "../../src/keyring.ts";
-import { issueToken, readToken } from "../../src/subscribe-token.ts";
+import { parseConfig } from "../../src/settings/config.ts";
+import { keyringOf } from "../../src/secrets/keyring.ts";
+import { issueToken, readToken } from "../../src/secrets/subscribe-token.ts";
 
 const ROOT = "the-first-root-0123456789-0123456789";
 const NEXT = "the-second-root-0123456789-0123456789";

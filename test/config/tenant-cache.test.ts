@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
 import type { TenantRecord } from "../../src/domain/tenant-record.ts";
-import { TenantCache } from "../../src/tenant-cache.ts";
+import { TenantCache } from "../../src/tenants/tenant-cache.ts";
 
 const MAX_AGE_MS = 60_000;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { ConfigError, parseConfig } from "../../src/config.ts";
+import { ConfigError, parseConfig } from "../../src/settings/config.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const CANARY = "canary-7f3a";

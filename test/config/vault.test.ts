@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
-import { keyringOf } from "../../src/keyring.ts";
-import { isCurrent, open, seal, type Seal } from "../../src/vault.ts";
+import { parseConfig } from "../../src/settings/config.ts";
+import { keyringOf } from "../../src/secrets/keyring.ts";
+import { isCurrent, open, seal, type Seal } from "../../src/secrets/vault.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
 
 const NEW_KEY = "another-root-canary-0123456789-0123456789";

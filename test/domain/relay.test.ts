@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { Part } from "../../src/domain/command.ts";
 import { MAX_PART_CHARS } from "../../src/domain/pace.ts";
-import { Relay } from "../../src/relay.ts";
+import { Relay } from "../../src/consumer/relay.ts";
 
 /** The defaults of the settings. */
 const PACE = { watchedJoinMs: 50, unwatchedJoinMs: 5_000, pulseMs: 1_000 };

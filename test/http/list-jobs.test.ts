@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
 import { newestFirst, type ListingKey, type StoredListing } from "../../src/domain/listing.ts";
-import type { Found, JobRpc } from "../../src/job-rpc.ts";
+import type { Found, JobRpc } from "../../src/job/job-rpc.ts";
 import type { ListingRpc } from "../../src/ledgers/listing-rpc.ts";
-import { listJobs, type ListingFilter, type ListingPorts } from "../../src/list-jobs.ts";
+import { listJobs, type ListingFilter, type ListingPorts } from "../../src/http/list-jobs.ts";
 import type { JobStatus, JobView } from "../../src/schema/job.ts";
 
 const ALL: ListingFilter = { status: null, model: null, createdAfter: null };

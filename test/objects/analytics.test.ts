@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 
-import { writePoint } from "../../src/analytics.ts";
+import { writePoint } from "../../src/job/analytics.ts";
 import type { Job } from "../../src/domain/job.ts";
 import {
   ANSWER,

@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 
-import { runAttempt } from "../../src/attempt.ts";
-import { configOf } from "../../src/config.ts";
+import { runAttempt } from "../../src/consumer/attempt.ts";
+import { configOf } from "../../src/settings/config.ts";
 import { OVER_BUDGET } from "../../src/domain/failure.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { outcomeOf, portsOf } from "./scripted.ts";

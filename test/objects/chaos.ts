@@ -4,7 +4,7 @@ import { vi } from "vitest";
 
 import { consume } from "../../src/consumer.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
 import {
   faultyCall,
   Faults,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { runAttempt } from "../../src/attempt.ts";
+import { runAttempt } from "../../src/consumer/attempt.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWERED, portsOf, saying } from "./scripted.ts";
 import {

@@ -1,10 +1,10 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { writeDeadLetters, type Notice } from "../../src/dead-letters.ts";
+import { writeDeadLetters, type Notice } from "../../src/consumer/dead-letters.ts";
 import { classify } from "../../src/domain/failure.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
 import { ledgers } from "./ledgers.ts";
 import {
   CLAUDE,

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
 import type { JobSpec } from "../../src/domain/job.ts";
 import type { Webhook } from "../../src/domain/webhook.ts";
-import type { Owed } from "../../src/job-rpc.ts";
+import type { Owed } from "../../src/job/job-rpc.ts";
 import type { DeliveryView } from "../../src/schema/delivery.ts";
 import {
   ANSWER,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { classify } from "../../src/domain/failure.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
 import {
   ANSWER,
   CLAUDE,

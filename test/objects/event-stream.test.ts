@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { EventStream } from "../../src/http/event-stream.ts";
-import type { Frame, LogPage } from "../../src/job-rpc.ts";
+import type { Frame, LogPage } from "../../src/job/job-rpc.ts";
 
 const NEVER = new AbortController().signal;
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { Allowance } from "../../src/http/allowance.ts";
 import { follow } from "../../src/http/follow.ts";
-import type { Frame } from "../../src/job-rpc.ts";
+import type { Frame } from "../../src/job/job-rpc.ts";
 import { ScriptedLog } from "./scripted-log.ts";
 
 const NEVER = new AbortController().signal;

@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
-import type { OwnJob } from "../../src/job-rpc.ts";
-import { ownJobNamed } from "../../src/job-stub.ts";
+import type { OwnJob } from "../../src/job/job-rpc.ts";
+import { ownJobNamed } from "../../src/job/job-stub.ts";
 import { holdQueues, job, newName, REQUEST, specOf } from "./support.ts";
 
 holdQueues();

@@ -1,7 +1,7 @@
 import { env, exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { configOf } from "../../src/config.ts";
+import { configOf } from "../../src/settings/config.ts";
 import { checkHealth } from "../../src/health.ts";
 import type { Health } from "../../src/schema/health.ts";
 import { holdClock, passTime } from "./support.ts";

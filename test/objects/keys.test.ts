@@ -2,8 +2,8 @@ import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
-import { hashOf, isCurrentHash, isKeyOf, makeApiKey } from "../../src/api-key-hash.ts";
-import { parseConfig } from "../../src/config.ts";
+import { hashOf, isCurrentHash, isKeyOf, makeApiKey } from "../../src/secrets/api-key-hash.ts";
+import { parseConfig } from "../../src/settings/config.ts";
 import { parseApiKey } from "../../src/domain/api-key.ts";
 import { MAX_KEYS, type KeptKey } from "../../src/domain/tenant-record.ts";
 import { tenantName } from "../../src/ids.ts";

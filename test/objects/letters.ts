@@ -5,8 +5,8 @@ import { vi } from "vitest";
 import type { DeadLetter, LetterFilter, LetterSummary } from "../../src/domain/dead-letter.ts";
 import type { DeadLetterDesk } from "../../src/ledgers/dead-letter-rpc.ts";
 import type { DeadLetterObject } from "../../src/ledgers/dead-letter-object.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
-import { jobNamed } from "../../src/job-stub.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
+import { jobNamed } from "../../src/job/job-stub.ts";
 import { newName } from "./support.ts";
 
 export const OPERATOR = {

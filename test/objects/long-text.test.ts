@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/http/app.ts";
 import { SocketSession } from "../../src/http/socket-session.ts";
 import { objectName } from "../../src/ids.ts";
-import type { LogPage } from "../../src/job-rpc.ts";
+import type { LogPage } from "../../src/job/job-rpc.ts";
 import { Follower } from "./follower.ts";
 import {
   ANSWER,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { runAttempt } from "../../src/attempt.ts";
+import { runAttempt } from "../../src/consumer/attempt.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWERED, portsOf } from "./scripted.ts";
 import {

@@ -1,4 +1,4 @@
-import type { Frame, JobRpc, LogPage } from "../../src/job-rpc.ts";
+import type { Frame, JobRpc, LogPage } from "../../src/job/job-rpc.ts";
 
 /** A job's object as far as its followers know it: a log that grows, ends and fails when a test says so. */
 export class ScriptedLog {

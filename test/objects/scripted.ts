@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
 
-import type { AttemptPorts } from "../../src/attempt.ts";
-import { configOf } from "../../src/config.ts";
+import type { AttemptPorts } from "../../src/consumer/attempt.ts";
+import { configOf } from "../../src/settings/config.ts";
 import type { CallError } from "../../src/domain/failure.ts";
-import type { Permits } from "../../src/permits.ts";
+import type { Permits } from "../../src/consumer/permits.ts";
 import type { CallOutcome } from "../../src/provider/answer.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWER, job } from "./support.ts";

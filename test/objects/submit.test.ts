@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
-import { MAX_STORED_REQUEST_BYTES } from "../../src/config.ts";
+import { MAX_STORED_REQUEST_BYTES } from "../../src/settings/config.ts";
 import {
   ANSWER,
   completed,

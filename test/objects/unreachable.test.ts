@@ -1,8 +1,8 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { runAttempt } from "../../src/attempt.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
+import { runAttempt } from "../../src/consumer/attempt.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { ANSWERED, beingCut, portsOf, saying, untilStopped } from "./scripted.ts";
 import { events, holdQueues, hurried, job, logged, newName, submitted, view } from "./support.ts";

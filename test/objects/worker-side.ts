@@ -4,7 +4,7 @@ import { vi } from "vitest";
 
 import { consume } from "../../src/consumer.ts";
 import { createApp } from "../../src/http/app.ts";
-import type { JobRpc } from "../../src/job-rpc.ts";
+import type { JobRpc } from "../../src/job/job-rpc.ts";
 import { stubOf, type Call } from "../support/faulty.ts";
 
 const app = createApp();

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/settings/config.ts";
 import { liveModel, type ModelCall } from "../../src/provider/call.ts";
 import { startProvider, type ProviderServer } from "../support/provider-server.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";

@@ -1,0 +1,105 @@
+import type { Lane } from "../domain/lane.ts";
+import type { Learned } from "../domain/learned.ts";
+import { PermitBlocks, type Permitted } from "../domain/permit-blocks.ts";
+import { isNews, learnedOf, type LearnedModel } from "../domain/provider-limits.ts";
+import type { CallTold, ProviderRpc } from "../ledgers/provider-rpc.ts";
+import { providerNamed } from "../ledgers/provider-stub.ts";
+import { logFault } from "../log.ts";
+import { pause } from "../pause.ts";
+import type { Needs } from "../schema/message.ts";
+import { within } from "../within.ts";
+
+/** A permit for one call of a job, of whom it is and for how many tokens. */
+export type Held = Permitted & { provider: string };
+
+/** How a call under a permit went. `used`: tokens; null where nobody knows. */
+export type CallEnd = { model: string; used: number | null; limited: boolean; learned?: Learned };
+
+/** Permission to call providers, for one job. Nothing here rejects. */
+export interface Permits {
+  /** Null: not now. The job rings again when it is its turn, or by its own alarm where nobody could be asked. */
+  ask(needs: Needs): Promise<Held | null>;
+  /** The permit was not used. */
+  giveBack(held: Held): Promise<void>;
+  /** The permit was used. */
+  settle(held: Held, end: CallEnd): Promise<void>;
+}
+
+/** How long a provider's object may take, and what is waited before it is asked once more: it may have been reset. */
+const ASK_WITHIN_MS = 2_000;
+const ASK_AGAIN_MS = 200;
+
+/** What this isolate has ahead and has told. Values only: a promise must not be shared between invocations. */
+const blocks = new Map<string, PermitBlocks>();
+const told = new Map<string, LearnedModel>();
+
+/** Most models remembered to have been told of: what is forgotten is told again. */
+const MOST_TOLD = 500;
+
+/** The permits of the job of this name, whose message came through this lane. */
+export function permitsFor(env: Env, job: string, lane: Lane): Permits {
+  return {
+    async ask({ provider, ...needs }) {
+      const ahead = blocksOf(provider, lane);
+      const taken = ahead.take(needs.tokens, Date.now());
+      if (taken !== null) return { ...taken, provider };
+      const askedAt = Date.now();
+      const asker = ahead.asker();
+      const wish = { job, lane, ...needs };
+      const verdict = await insist(env, provider, (object) => object.ask(wish, asker));
+      if (verdict?.type !== "granted") return null;
+      return { ...ahead.put(verdict.permit, needs.tokens, askedAt), provider };
+    },
+    async giveBack(held) {
+      blocksOf(held.provider, lane).back(held);
+      const { id, single } = held;
+      if (single && id !== null) await insist(env, held.provider, (object) => object.giveBack(id));
+    },
+    async settle(held, end) {
+      const ahead = blocksOf(held.provider, lane);
+      const tokens = held.tokens === null || end.used === null ? 0 : held.tokens - end.used;
+      const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
+      const isDue = isTold(held.provider, call) || (held.single && tokens !== 0);
+      if (!isDue) return ahead.correct(tokens);
+      // It may be closed to everybody now; those who had permits ahead must hear that too.
+      if (end.limited) ahead.forget();
+      await insist(env, held.provider, (object) => object.settle({ ...call, tokens }));
+    },
+  };
+}
+
+function blocksOf(provider: string, lane: Lane): PermitBlocks {
+  const key = `${lane} ${provider}`;
+  const known = blocks.get(key) ?? new PermitBlocks();
+  blocks.set(key, known);
+  return known;
+}
+
+/** Whether the provider's object must hear of this call at once: it tells of a limit that is new, or reached. */
+function isTold(provider: string, { model, limited, learned }: Omit<CallTold, "tokens">): boolean {
+  const isSpent = learned?.requests?.remaining === 0 || learned?.tokens?.remaining === 0;
+  const known = learnedOf(learned, Date.now());
+  if (known === null) return limited || isSpent;
+  const key = `${provider} ${model}`;
+  if (!isNews(told.get(key), known)) return limited || isSpent;
+  if (told.size >= MOST_TOLD) told.clear();
+  told.set(key, known);
+  return true;
+}
+
+/** Asks twice; null: the provider's object could not be reached. */
+async function insist<T>(
+  env: Env,
+  provider: string,
+  call: (object: ProviderRpc) => Promise<T>,
+): Promise<T | null> {
+  for (const isLast of [false, true]) {
+    try {
+      return await within(ASK_WITHIN_MS, call(providerNamed(env, provider)));
+    } catch (error) {
+      if (isLast) logFault("provider.unreachable", { provider }, error);
+      else await pause(ASK_AGAIN_MS, new AbortController().signal);
+    }
+  }
+  return null;
+}

@@ -1,0 +1,28 @@
+import type { Config } from "./config.ts";
+import type { Limits } from "../domain/permits.ts";
+import type { LimitSetting } from "../domain/provider-limits.ts";
+import { isProvider, PROVIDERS, SIMULATOR } from "../provider/table.ts";
+
+/** What is asked of an account in a minute while nobody has said what it bears: every provider's smallest bears it. */
+const UNSAID_REQUESTS_PER_MINUTE = 50;
+
+const NOTHING = { requests: null, tokens: null };
+
+/** Whether it is a provider that can be limited: one of the table, or the simulator. */
+export function isLimited(name: string): boolean {
+  return isProvider(name) || name === SIMULATOR;
+}
+
+/**
+ * What the settings say of a provider's limits, and what holds where they say nothing: one that needs no key has no
+ * account that could be limited.
+ */
+export function limitSettingOf(
+  name: string,
+  { providers }: Config,
+): { setting: LimitSetting; fallback: Limits } {
+  const access = isProvider(name) ? providers[name] : undefined;
+  if (!isProvider(name) || access === undefined) return { setting: NOTHING, fallback: NOTHING };
+  const requests = PROVIDERS[name].needsKey ? UNSAID_REQUESTS_PER_MINUTE : null;
+  return { setting: access.limits, fallback: { requests, tokens: null } };
+}

@@ -1,0 +1,61 @@
+import type { Config } from "../settings/config.ts";
+import type { Origin } from "../domain/origin.ts";
+import { fingerprintOf, objectName, randomToken, replayIdFor } from "../ids.ts";
+import type { Submitted } from "../job/job-rpc.ts";
+import { jobNamed } from "../job/job-stub.ts";
+import { planJob, type Refusal } from "./plan.ts";
+import type { Candidate, Door } from "./reservation.ts";
+
+export type Resubmitted =
+  | { type: "submitted"; jobId: string; submitted: Submitted }
+  /** What it asks for is no longer to be had, such as a model taken off the list. */
+  | { type: "refused"; refusals: Refusal[] };
+
+/** How the new job is submitted: by its owner, or on the operator's word. */
+export type Submit = (candidate: Candidate, door: Door) => Promise<Submitted>;
+
+/** How long the new job's id is taken: longer than the old one may be kept, so that nobody makes another of it. */
+const KEY_SECONDS = 400 * 86_400;
+
+/**
+ * Submits a job once more, under an id derived from it: however often and by whomever it is repeated, there is
+ * one new job, one call and one bill. `priorityLevel`: the operator's word; without it the request's own counts.
+ */
+export async function resubmit(
+  origin: Origin,
+  { env, config }: { env: Env; config: Config },
+  submit: Submit,
+  priorityLevel?: number,
+): Promise<Resubmitted> {
+  const { tenant, tier, webhook } = origin;
+  // What the first submission waited for, and what made it a repetition of others, is over.
+  const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
+  const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
+  const planned = planJob(
+    {
+      request,
+      tenant,
+      tier,
+      id,
+      idempotencyKey: null,
+      fingerprint,
+      uid: randomToken(16),
+      now: Date.now(),
+      replayOf: origin.jobId,
+      keySeconds: KEY_SECONDS,
+      ...(webhook === undefined ? {} : { webhook }),
+      ...(priorityLevel === undefined ? {} : { priorityLevel }),
+    },
+    config,
+  );
+  if (!planned.ok) return { type: "refused", refusals: planned.refusals };
+  const name = await objectName(tenant, id);
+  const submitted = await submit(
+    { ...planned, name },
+    {
+      submit: () => jobNamed(env, name).submit(planned.spec, request),
+      recall: () => jobNamed(env, name).recall(planned.spec),
+    },
+  );
+  return { type: "submitted", jobId: id, submitted };
+}
