@@ -1,8 +1,10 @@
 import type { Config } from "../settings/config.ts";
 import type { Origin } from "../domain/origin.ts";
+import { TIERS } from "../domain/tier.ts";
 import { fingerprintOf, objectName, randomToken, replayIdFor } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
+import type { Tier } from "../schema/job.ts";
 import { planJob, type Refusal } from "./plan.ts";
 import type { Candidate, Door } from "./reservation.ts";
 
@@ -31,6 +33,7 @@ export async function resubmit(
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
   const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
+  const ordered = priorityLevel ?? allowed(request.priority, tier);
   const planned = planJob(
     {
       request,
@@ -44,7 +47,7 @@ export async function resubmit(
       replayOf: origin.jobId,
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
-      ...(priorityLevel === undefined ? {} : { priorityLevel }),
+      ...(ordered === undefined ? {} : { priorityLevel: ordered }),
     },
     config,
   );
@@ -58,4 +61,9 @@ export async function resubmit(
     },
   );
   return { type: "submitted", jobId: id, submitted };
+}
+
+/** The tier may have changed since: what was asked for then, as far as it goes now. Undefined: nothing was. */
+function allowed(priority: number | undefined, tier: Tier): number | undefined {
+  return priority === undefined ? undefined : Math.max(priority, TIERS[tier].bestPriorityLevel);
 }
