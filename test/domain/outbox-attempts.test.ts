@@ -4,6 +4,7 @@ import {
   attempted,
   deliveryView,
   hasComeDue,
+  lastGivenUpAt,
   nextDelivery,
   outboxRingsAt,
   replayed,
@@ -34,6 +35,12 @@ describe("an end that cannot be delivered", () => {
     expect(statuses(outbox)).toEqual({ 3: "failed" });
     expect(nextDelivery(outbox, at + 30 * DAY)).toBeNull();
     expect(outboxRingsAt(outbox)).toBe(Infinity);
+  });
+
+  it("was given up with its latest attempt, though an older one is told late", () => {
+    const { outbox, at } = failing(12);
+    const late = tried(outbox, 3, { ...BROKEN, latencyMs: MINUTE }, at + SECOND, "thought-dead");
+    expect(lastGivenUpAt(late)).toBe(at);
   });
 
   it("is tried no sooner than its receiver asks", () => {
