@@ -53,7 +53,7 @@ export async function submitAdmitted(
   const admission = await reserve(c.env, candidate, limits);
   if (admission?.type !== "admitted") {
     if (admission === null) c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
-    const before = await door.recall();
+    const before = (await door.recall?.()) ?? null;
     if (before === null) {
       throw admission === null ? unreachable() : refusalOf(admission, candidate);
     }

@@ -96,7 +96,7 @@ submissions.openapi(submitRoute, async (c) => {
   const submitted =
     idempotencyKey === null && windowMs > 0
       ? await submitOnce(c, plan, kept, windowMs)
-      : await submit(c, plan, kept);
+      : await submit(c, plan, kept, idempotencyKey === null);
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
@@ -122,8 +122,13 @@ function refuseUnstorable(request: KeptRequest): void {
   throw new ApiError("payload-too-large", `The request is larger than ${limit}`);
 }
 
-/** Submits a job once its tenant's account has let it in. */
-async function submit(c: Context<App>, plan: Plan, request: KeptRequest): Promise<Submitted> {
+/** Submits a job once its tenant's account has let it in. `isNew`: nobody can have its id yet. */
+async function submit(
+  c: Context<App>,
+  plan: Plan,
+  request: KeptRequest,
+  isNew: boolean,
+): Promise<Submitted> {
   const { spec } = plan;
   const name = await objectName(spec.tenant, spec.id);
   return submitAdmitted(
@@ -131,7 +136,7 @@ async function submit(c: Context<App>, plan: Plan, request: KeptRequest): Promis
     { ...plan, name },
     {
       submit: () => jobNamed(c.env, name).submit(spec, request),
-      recall: () => jobNamed(c.env, name).recall(spec),
+      recall: isNew ? null : () => jobNamed(c.env, name).recall(spec),
     },
   );
 }
@@ -150,7 +155,7 @@ async function submitOnce(
   // Each with a charge of its own: what was reserved for the first may be given back while the second is let in.
   const submitAs = (id: string) => {
     const uid = randomToken(16);
-    return submit(c, { ...plan, spec: { ...spec, id, uid, fingerprint: work } }, request);
+    return submit(c, { ...plan, spec: { ...spec, id, uid, fingerprint: work } }, request, false);
   };
   const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
   const submitted = await submitAs(id);

@@ -143,6 +143,15 @@ describe("a tenant's key", () => {
     await expectProblem(await other.fetch("/api/jobs"), 403, "forbidden");
   });
 
+  it("of the operator has limits as well, and they are changed like any tenant's", async () => {
+    const limits = { day_budget_usd: 3 };
+    const changed = await expectJson<TenantView>(await patch("admin", { limits }), 200);
+    expect(changed).toMatchObject({ tenant: "admin", limits, own_limits: ["day_budget_usd"] });
+    const { key } = await operator.createKey("admin", ["jobs:read"]);
+    const usage = await operator.holderOf(key).fetch("/api/usage");
+    expect(await expectJson(usage, 200)).toMatchObject({ budget: { day: { limit_usd: 3 } } });
+  });
+
   it("that is rotated has a successor of the same scopes, and lives on for the overlap", async () => {
     await operator.createTenant("rotates");
     const first = await operator.createKey("rotates", ["jobs:read"]);
