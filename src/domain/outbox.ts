@@ -252,7 +252,9 @@ function afterAttempt(
   if (outcome.type === "gone") return settled(delivery, "gone");
   const waitMs = nextAttemptMs(delivery.tries, outcome, jitter);
   if (waitMs === null) return settled(delivery, "failed");
-  return { ...delivery, dueAt: now + waitMs, ringAt: now + waitMs, rings: 0 };
+  // An older attempt may be told after a newer one, whose receiver has asked for more time.
+  const dueAt = Math.max(delivery.dueAt, now + waitMs);
+  return { ...delivery, dueAt, ringAt: dueAt, rings: 0 };
 }
 
 /** The outbox with one delivery owed once more, from the start of its schedule; the same one if there is no such delivery. */

@@ -51,6 +51,13 @@ describe("an end that cannot be delivered", () => {
     expect(dueIn(tried(ENDED, 3, forEver, NOW), 3)).toBe(DAY);
   });
 
+  it("is tried no sooner than that though an older attempt is told late", () => {
+    const busy = { ...BROKEN, status: 429, retryAfterMs: 90 * SECOND };
+    const late = tried(tried(ENDED, 3, busy, NOW), 3, BROKEN, NOW + SECOND, "thought-dead");
+    expect(dueIn(late, 3)).toBe(99 * SECOND);
+    expect(outboxRingsAt(late)).toBe(NOW + 99 * SECOND);
+  });
+
   it("is over with 410, and so is all else that is owed, now and later", () => {
     const start = owing([], [["started", 2]]);
     const more = owing(start, [["progress", 3]]);
