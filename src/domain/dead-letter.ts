@@ -1,3 +1,4 @@
+import type { BatchPlace } from "./batch-place.ts";
 import { currentAttempt, dlqIdOf, hasLetter, type Job } from "./job.ts";
 import { textOf } from "./message-text.ts";
 import { attemptsOf } from "./view.ts";
@@ -24,6 +25,8 @@ export type DeadLetter = {
   request: KeptRequest;
   /** Where its events were to go, so that those of a job made from it go there too. */
   webhook?: Webhook;
+  /** The batch it was of, so that the batch hears of a job made from it. */
+  batch?: BatchPlace;
 };
 
 /** What is to be done about a job that is given up: write its letter, or take back one that may have been written. */
@@ -65,11 +68,12 @@ function deadLetterOf(
     attempts: attemptsOf(job),
     request,
     ...(spec.webhook === undefined ? {} : { webhook: spec.webhook }),
+    ...(spec.batch === undefined ? {} : { batch: spec.batch }),
   };
 }
 
 /** A letter as lists show it: all but what may be heavy. */
-export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook"> & {
+export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook" | "batch"> & {
   /** The same for all letters that failed in the same way. */
   fingerprint: string;
   /** How many attempts were made. */
@@ -107,7 +111,7 @@ export type LetterGroup = {
 };
 
 export function summaryOf(letter: DeadLetter): LetterSummary {
-  const { attempts, request, webhook: _, ...rest } = letter;
+  const { attempts, request, webhook: _, batch: __, ...rest } = letter;
   return {
     ...rest,
     fingerprint: causeOf(letter),

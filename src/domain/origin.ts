@@ -1,3 +1,4 @@
+import type { BatchPlace } from "./batch-place.ts";
 import { dlqIdOf, type JobSpec } from "./job.ts";
 import type { Webhook } from "./webhook.ts";
 import type { KeptRequest, Tier } from "../schema/job.ts";
@@ -11,10 +12,15 @@ export type Origin = {
   tier: Tier;
   request: KeptRequest;
   webhook?: Webhook;
+  batch?: BatchPlace;
 };
 
 export function originOf(spec: JobSpec, request: KeptRequest): Origin {
-  const { id: jobId, tenant, tier, webhook } = spec;
+  const { id: jobId, tenant, tier, webhook, batch } = spec;
   const origin = { jobId, dlqId: dlqIdOf(spec), tenant, tier, request };
-  return webhook === undefined ? origin : { ...origin, webhook };
+  return {
+    ...origin,
+    ...(webhook === undefined ? {} : { webhook }),
+    ...(batch === undefined ? {} : { batch }),
+  };
 }

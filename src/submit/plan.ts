@@ -1,4 +1,5 @@
 import type { Config } from "../settings/config.ts";
+import type { BatchPlace } from "../domain/batch-place.ts";
 import type { JobSpec, Route } from "../domain/job.ts";
 import { affordableTokens, estimatedPromptTokens } from "../domain/cost.ts";
 import { laneOf } from "../domain/lane.ts";
@@ -24,6 +25,8 @@ export type Submission = {
   replayOf?: string;
   /** How long its id is taken, where not as the settings say. */
   keySeconds?: number;
+  /** The batch it is of. */
+  batch?: BatchPlace;
   /** The operator's word on the priority, above the request's and the tier's. */
   priorityLevel?: number;
 };
@@ -86,6 +89,7 @@ export function planJob(submission: Submission, config: Config): Planned {
     metadata: request.metadata ?? {},
     ...(request.max_cost_usd === undefined ? {} : { maxCostUsd: request.max_cost_usd }),
     ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
+    ...(submission.batch === undefined ? {} : { batch: submission.batch }),
   };
   const worstNano = worstCaseNano({
     prices: spec.routes.map(({ price }) => price),
