@@ -57,6 +57,8 @@ export type Batch = {
   items: string;
   /** By index, of the items whose job is not their first. */
   retries: Record<number, Retry>;
+  /** Its tenant's, when it was submitted or last tried again. */
+  tier: Tier;
   /** By index, since when a retry is owed. */
   owed: Record<number, number>;
   /** By index, why no job could be made of an item. */

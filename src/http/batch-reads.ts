@@ -90,9 +90,9 @@ batchReads.openapi(cancelRoute, async (c) => {
 });
 
 batchReads.openapi(retryRoute, async (c) => {
-  const { limits, tenant } = c.get("principal");
+  const { limits, tier, tenant } = c.get("principal");
   const batch = await ownBatch(c, c.req.valid("param").id);
-  const result = foundBatch(await batch.retryFailed(limits, tenant));
+  const result = foundBatch(await batch.retryFailed({ limits, tier }, tenant));
   switch (result.type) {
     case "retried":
       return c.json({ ...result.view, retried: result.retried }, 202);

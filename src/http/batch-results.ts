@@ -105,11 +105,7 @@ async function* resultsOf(
   return false;
 }
 
-async function resultOf(
-  c: Context<App>,
-  entry: Entry,
-  gone: AbortSignal,
-): Promise<BatchResult> {
+async function resultOf(c: Context<App>, entry: Entry, gone: AbortSignal): Promise<BatchResult> {
   const { status, error, ...item } = entry;
   if (status === null) throw new Error("an item has not ended");
   if (error !== undefined) return { ...item, status, error, error_code: "internal" };

@@ -88,7 +88,9 @@ batches.openapi(submitRoute, async (c) => {
     metadata: request.metadata ?? {},
     ...webhook,
   };
-  const submitted = spec.reserved ? await submitReserved(c, spec, plan) : await submit(c, spec, plan);
+  const submitted = spec.reserved
+    ? await submitReserved(c, spec, plan)
+    : await submit(c, spec, plan);
   return answerTo(c, submitted);
 });
 
@@ -147,7 +149,10 @@ async function submitReserved(
     })),
   );
   const giveBack = () => {
-    const keys = Array.from({ length: total }, (_, at) => ({ uid: itemUid(spec, at), submittedAt }));
+    const keys = Array.from({ length: total }, (_, at) => ({
+      uid: itemUid(spec, at),
+      submittedAt,
+    }));
     c.executionCtx.waitUntil(unreserveAll(c.env, tenant, keys, uid));
   };
   const admission = await reserveAll(c.env, tenant, { limits, submission: uid, submittedAt, jobs });

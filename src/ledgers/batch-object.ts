@@ -2,29 +2,34 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { isUnlimited, type Admission } from "../domain/account.ts";
-import { endOf, itemId, jobOf, letterAt, needsRequests } from "../domain/batch.ts";
-import { retainedUntil, tasksOf, wakeAt } from "../domain/batch.ts";
+import { jobOf, needsRequests, retainedUntil, tasksOf, wakeAt } from "../domain/batch.ts";
 import type { Batch, BatchLogEvent, BatchSpec } from "../domain/batch.ts";
 import type { Told } from "../domain/batch-place.ts";
-import { acceptBatch, batchTransition, retryable, retryOf } from "../domain/batch-transition.ts";
-import type { BatchCommand, Dropped } from "../domain/batch-transition.ts";
-import { batchStatusOf, batchViewOf } from "../domain/batch-view.ts";
+import { retryOf, type Dropped } from "../domain/batch-draft.ts";
+import {
+  acceptBatch,
+  batchTransition,
+  retryable,
+  type BatchCommand,
+} from "../domain/batch-transition.ts";
+import { batchViewOf } from "../domain/batch-view.ts";
 import { isSameSubmission, type Submission } from "../domain/job.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import { objectName, replayIdFor } from "../ids.ts";
 import type { Found } from "../job/job-rpc.ts";
 import { logBatch, logFault } from "../log.ts";
 import type { BatchView } from "../schema/batch.ts";
+import type { Tier } from "../schema/job.ts";
 import { BatchStore } from "../storage/batch-store.ts";
 import { reserveAll, unreserveAll } from "../submit/reservation.ts";
 import type {
   BatchContent,
   BatchLogPage,
   BatchSubmitted,
-  Entry,
   EntryPage,
   FailedRetried,
 } from "./batch-rpc.ts";
+import { entriesOf, jobIdsOf, logPageOf } from "./batch-reading.ts";
 import { FanOut } from "./fan-out.ts";
 
 /** What its jobs tell within so many milliseconds is written down together: one row, however many they are. */
@@ -32,9 +37,6 @@ const JOINED_MS = 100;
 
 /** How soon a step is made again whose object died with it. */
 const CARRY_ON_MS = 10_000;
-
-/** Most events of one page of the log. */
-const PAGE_EVENTS = 1_000;
 
 /**
  * One batch: which of its items have become jobs, and how each of them stands.
@@ -90,33 +92,19 @@ export class BatchObject extends DurableObject<Env> {
     return this.#found(tenant, () => batchViewOf(this.#apply({ type: "cancel" })));
   }
 
-  retryFailed(limits: TenantLimits, tenant: string): Promise<Found<FailedRetried>> {
-    const retried = this.#retrying.then(() => this.#retryFailed(limits, tenant));
+  retryFailed(by: RetriedBy, tenant: string): Promise<Found<FailedRetried>> {
+    const retried = this.#retrying.then(() => this.#retryFailed(by, tenant));
     this.#retrying = retried.catch(() => {});
     return retried;
   }
 
   entries(from: number, most: number, tenant: string): Found<EntryPage> {
-    return this.#found(tenant, (batch) => {
-      const end = Math.min(batch.spec.total, from + most);
-      const indexes = Array.from({ length: Math.max(0, end - from) }, (_, at) => from + at);
-      const entries = indexes.map((index) => this.#entryOf(batch, index));
-      return { entries, more: end < batch.spec.total, isComplete: batch.endedAt !== null };
-    });
+    const customIds = this.#store.about()?.customIds ?? [];
+    return this.#found(tenant, (batch) => entriesOf(batch, customIds, from, most));
   }
 
   log(after: number, tenant: string): Found<BatchLogPage> {
-    return this.#found(tenant, (batch) => {
-      const { events, more } = this.#store.events(after, PAGE_EVENTS);
-      return {
-        batchId: batch.spec.id,
-        status: batchStatusOf(batch),
-        lastSeq: batch.seq,
-        ended: batch.endedAt !== null,
-        events: events.map((event) => ({ seq: event.seq, json: wire(batch.spec, event) })),
-        more,
-      };
-    });
+    return this.#found(tenant, (batch) => logPageOf(batch, this.#store, after));
   }
 
   override async alarm(): Promise<void> {
@@ -154,7 +142,7 @@ export class BatchObject extends DurableObject<Env> {
     if (this.#settled() !== null) this.#apply({ type: "hear", told });
   }
 
-  async #retryFailed(limits: TenantLimits, tenant: string): Promise<Found<FailedRetried>> {
+  async #retryFailed({ limits, tier }: RetriedBy, tenant: string): Promise<Found<FailedRetried>> {
     const found = this.#found(tenant, (batch) => ({ batch, indexes: retryable(batch) }));
     if (found.type !== "found") return found;
     const { batch, indexes } = found.value;
@@ -169,7 +157,7 @@ export class BatchObject extends DurableObject<Env> {
     const still = new Set(retryable(this.#settled() ?? batch));
     const over = indexes.filter((index) => !still.has(index));
     if (admission !== "free") this.#release(over.map((index) => retryOf(batch, index, now)));
-    const after = this.#apply({ type: "retry", indexes }, now);
+    const after = this.#apply({ type: "retry", indexes, tier }, now);
     const retried = indexes.length - over.length;
     return { type: "found", value: { type: "retried", retried, view: batchViewOf(after) } };
   }
@@ -196,18 +184,6 @@ export class BatchObject extends DurableObject<Env> {
   /** The most an item's job may cost; null: any sum. */
   #worstOf(index: number): number | null {
     return this.#store.about()?.worstNano?.[index] ?? null;
-  }
-
-  #entryOf(batch: Batch, index: number): Entry {
-    const custom_id = this.#store.about()?.customIds?.[index] ?? null;
-    const error = batch.refusals[index];
-    return {
-      custom_id,
-      index,
-      job_id: jobOf(batch, index).jobId,
-      status: endOf(letterAt(batch, index)),
-      ...(error === undefined ? {} : { error }),
-    };
   }
 
   /** The batch as it stands now. Null: never submitted, or gone. */
@@ -275,13 +251,7 @@ export class BatchObject extends DurableObject<Env> {
   }
 }
 
-function jobIdsOf(spec: BatchSpec): string[] {
-  return Array.from({ length: spec.total }, (_, index) => itemId(spec, index));
-}
-
-function wire({ id: batch_id }: BatchSpec, { type, ...rest }: BatchLogEvent): string {
-  return JSON.stringify({ type, batch_id, ...rest });
-}
+type RetriedBy = { limits: TenantLimits; tier: Tier };
 
 function sumOf(parts: (number | null)[]): number | null {
   return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);

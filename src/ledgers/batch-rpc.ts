@@ -5,6 +5,7 @@ import type { Submission } from "../domain/job.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import type { Found } from "../job/job-rpc.ts";
 import type { BatchResult, BatchStatus, BatchView } from "../schema/batch.ts";
+import type { Tier } from "../schema/job.ts";
 
 /** What a batch is made of. `items`: JSON of `BatchItems` in UTF-8, which the object need not take apart to keep it. */
 export type BatchContent = {
@@ -55,7 +56,10 @@ export interface BatchRpc {
   read(tenant: string): Promise<Found<BatchView>>;
   cancel(tenant: string): Promise<Found<BatchView>>;
   /** Tries all items again that have failed, if the tenant's limits let all of them in. */
-  retryFailed(limits: TenantLimits, tenant: string): Promise<Found<FailedRetried>>;
+  retryFailed(
+    by: { limits: TenantLimits; tier: Tier },
+    tenant: string,
+  ): Promise<Found<FailedRetried>>;
   entries(from: number, most: number, tenant: string): Promise<Found<EntryPage>>;
   log(after: number, tenant: string): Promise<Found<BatchLogPage>>;
 }

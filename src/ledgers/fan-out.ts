@@ -1,6 +1,7 @@
 import { itemId, itemUid, jobOf, type Batch, type Task } from "../domain/batch.ts";
 import { requestOf, type BatchItems } from "../domain/batch-items.ts";
-import { retryOf, type Outcome } from "../domain/batch-transition.ts";
+import { retryOf } from "../domain/batch-draft.ts";
+import type { Outcome } from "../domain/batch-transition.ts";
 import type { Origin } from "../domain/origin.ts";
 import { fingerprintOf, objectName } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
@@ -90,7 +91,15 @@ export class FanOut {
     const { uid, round } = retryOf(batch, index, now);
     const service = { env: this.#env, config: configOf(this.#env) };
     // What it may cost was reserved with that of the others.
-    const again = await resubmit(origin, service, (_, door) => door.submit(), { uid, now });
+    const again = await resubmit(
+      { ...origin, tier: batch.tier },
+      service,
+      (_, door) => door.submit(),
+      {
+        uid,
+        now,
+      },
+    );
     if (again.type === "refused") return refused(again.refusals[0]?.detail);
     const { jobId } = again;
     this.#later(this.#closeLetter(origin, jobId));

@@ -15,8 +15,11 @@ export const BatchItem = CreateJob.safeExtend({
   custom_id: z.string().min(1).max(64).optional().meta({
     description: "The caller's own name for the item: unique in the batch, and in its results.",
   }),
-  dedupe_window_seconds: z.undefined("dedupe_window_seconds has no meaning in a batch").optional(),
-}).meta({ id: "BatchItem", description: "A job, with a name of the caller's own if they like." });
+}).meta({
+  id: "BatchItem",
+  description:
+    "A job, with a name of the caller's own if they like. `dedupe_window_seconds` has no meaning here.",
+});
 export type BatchItem = z.infer<typeof BatchItem>;
 
 export const CreateBatch = z
@@ -54,7 +57,13 @@ export const CreateBatch = z
       return context.addIssue({ code: "custom", path: ["prompts"], message });
     }
     const seen = new Set<string>();
-    for (const [index, { custom_id }] of (requests ?? []).entries()) {
+    for (const [index, item] of (requests ?? []).entries()) {
+      const { custom_id, dedupe_window_seconds } = item;
+      if (dedupe_window_seconds !== undefined) {
+        const path = ["requests", index, "dedupe_window_seconds"];
+        const message = "dedupe_window_seconds has no meaning in a batch";
+        context.addIssue({ code: "custom", path, message });
+      }
       if (custom_id === undefined) continue;
       const path = ["requests", index, "custom_id"];
       const message = "custom_id is another item's already";

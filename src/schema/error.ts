@@ -45,11 +45,15 @@ export const Problem = z
     detail: z.string(),
     code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
     request_id: z.string(),
-    errors: z.array(z.object({
-        pointer: z.string(),
-        detail: z.string(),
-        index: z.int().optional().meta({ description: "Of the item of a batch." }),
-      })).optional(),
+    errors: z
+      .array(
+        z.object({
+          pointer: z.string(),
+          detail: z.string(),
+          index: z.int().optional().meta({ description: "Of the item of a batch." }),
+        }),
+      )
+      .optional(),
     error: z.string(),
   })
   .meta({

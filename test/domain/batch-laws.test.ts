@@ -125,7 +125,7 @@ function live(world: World, { do: what, at }: { do: string; at: number }): void 
   if (what === "begin") world.begin(at);
   if (what === "complete") world.finish(at, "completed");
   if (what === "fail") world.finish(at, "failed");
-  if (what === "retry") world.give({ type: "retry", indexes: retryable(world.batch) });
+  if (what === "retry") world.give({ type: "retry", tier: "pro", indexes: retryable(world.batch) });
   if (what === "cancel" && at > 0.7) world.give({ type: "cancel" });
   const told = world.told.slice(Math.floor(at * world.told.length));
   // Some of it, old and new, and the same twice.

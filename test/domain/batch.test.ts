@@ -15,6 +15,8 @@ import {
 } from "./batch-fixtures.ts";
 import { DAY, NOW, SECOND } from "./fixtures.ts";
 
+const tier = "pro";
+
 /** A batch of three whose jobs are all made. */
 function sent(): Batch {
   const batch = acceptedBatch();
@@ -162,7 +164,7 @@ describe("a cancelled batch", () => {
       { type: "cancel" },
       hear(toldBy(0, "failed"), toldBy(1, "cancelled"), toldBy(2, "cancelled")),
     );
-    const retried = applied(stopped, { type: "retry", indexes: [0] });
+    const retried = applied(stopped, { type: "retry", tier, indexes: [0] });
     const apart = applied(stopped, hear(toldBy(0, "active", { round: 1, jobId: "other" })));
     expect([retried.batch, apart.batch]).toEqual([stopped, stopped]);
   });
@@ -171,17 +173,19 @@ describe("a cancelled batch", () => {
 describe("trying again what failed", () => {
   it("opens the batch, and completes it once more with the new jobs", () => {
     const failed = ended("failed", "completed", "failed");
-    const { batch, events } = applied(failed, { type: "retry", indexes: retryable(failed) });
+    const { batch, events } = applied(failed, { type: "retry", tier, indexes: retryable(failed) });
     expect(events.map(({ type }) => type)).toEqual(["reopened", "progress"]);
     expect(batchViewOf(batch)).toMatchObject({ status: "active", is_complete: false });
     expect(tasksOf(batch)).toEqual([0, 2].map((index) => ({ index, type: "resubmit" })));
-    expect(applied(batch, { type: "retry", indexes: retryable(batch) }).batch).toBe(batch);
+    expect(applied(batch, { type: "retry", tier, indexes: retryable(batch) }).batch).toBe(batch);
     const again = batchAfter(batch, stepOf(batch));
-    const next = (index: number) => toldBy(index, "completed", { round: 1, uid: `u${index}` });
     // What the first jobs still tell is old.
     const late = applied(again, hear(toldBy(0, "failed")));
     expect(late.batch).toBe(again);
-    const over = applied(again, hear(next(0), next(2)));
+    const over = applied(
+      again,
+      hear(toldBy(0, "completed", { round: 1 }), toldBy(2, "completed", { round: 1 })),
+    );
     expect(over.events.at(-1)).toMatchObject({ type: "completed", progress: 100 });
     expect(batchViewOf(over.batch).usage.completion_tokens).toBe(5 * 90);
     expect(over.batch.retries[0]).toEqual({ round: 1, jobId: "job-0-1", uid: "uid-0-1" });
@@ -202,19 +206,23 @@ describe("trying again what failed", () => {
     const first = acceptedBatch({ total });
     const both = batchAfter(first, stepOf(first));
     const failed = batchAfter(both, stepOf(both), hear(...all.map((at) => toldBy(at, "failed"))));
-    const batch = batchAfter(failed, { type: "retry", indexes: all });
-    const uid = (index: number) => `uid-of-nightly_${index}_1_${NOW}`;
+    const batch = batchAfter(failed, { type: "retry", tier, indexes: all });
     const quicker = toldBy(3, "active", { round: 1, jobId: "another", uid: "theirs" });
-    expect(applied(batch, hear(quicker)).dropped).toEqual([{ uid: uid(3), submittedAt: NOW }]);
+    expect(applied(batch, hear(quicker)).dropped).toEqual([retryAt(3)]);
     const cancelled = applied(batch, { type: "cancel" });
-    expect(cancelled.dropped).toEqual([{ uid: uid(SIDE_BY_SIDE), submittedAt: NOW }]);
+    expect(cancelled.dropped).toEqual([retryAt(SIDE_BY_SIDE)]);
     const outcomes = [{ index: 0, type: "refused" as const, detail: "no" }];
     const refused = applied(batch, { type: "step", outcomes });
-    expect(refused.dropped).toEqual([{ uid: uid(0), submittedAt: NOW }]);
+    expect(refused.dropped).toEqual([retryAt(0)]);
     expect(refused.batch.refusals).toEqual({});
     expect(retryable(refused.batch)).toEqual([0]);
   });
 });
+
+/** What was reserved for the retry of an item. */
+function retryAt(index: number) {
+  return { uid: `uid-of-nightly_${index}_1_${NOW}`, submittedAt: NOW };
+}
 
 describe("an item's request", () => {
   const defaults = { priority: 8, model: "gpt-4o", params: { seed: 1, temperature: 0 } };

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 
 import type { Api } from "./api.ts";
 
-type Ask = (
+export type Ask = (
   method: string,
   path: string,
   status: number,
