@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Api, expectJson } from "../support/api.ts";
+import { Batches } from "../support/batches.ts";
 import { Canaries } from "../support/canaries.ts";
 import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
@@ -164,6 +165,33 @@ describe("the whole life of a job", () => {
       return deliveries.map(({ status }) => status);
     };
     await expect.poll(settled, { timeout: 20_000 }).toEqual(["gone"]);
+  });
+
+  it.concurrent("is one of a batch, tried again and cancelled", async ({ expect }) => {
+    const webhook = {
+      webhook_url: receiver.url(`/batch-${path}?token=${query}`),
+      callback_headers: { authorization: `Bearer ${header}` },
+    };
+    const { metadata: _, ...item } = jobMeeting("[status=400]");
+    const batch = { requests: [item], metadata: { note: metadata }, ...webhook };
+    const batches = new Batches(admin);
+    const { batch_id } = await batches.submit(batch, `${key}/batch`);
+    expect((await batches.ended(batch_id)).status_counts.failed).toBe(1);
+    await batches.retryFailed(batch_id);
+    await batches.ended(batch_id);
+    refusals.push(...(await batches.results(batch_id)).map((line) => JSON.stringify(line)));
+    const json = { "content-type": "application/json", "idempotency-key": `${key}/batch` };
+    const post = (body: object) =>
+      refused("/api/batches", { method: "POST", body: JSON.stringify(body), headers: json });
+    expect(await post({ ...batch, metadata: { note: user } })).toBe(422);
+    expect(await post({ ...batch, metadata: { note: [wrongField] } })).toBe(400);
+    expect(await post({ prompts: [{ text: prompt }], params: { seed: wrongField } })).toBe(400);
+    expect(await post({ requests: [{ ...item, priority: wrongField }] })).toBe(400);
+    const away = { ...item, webhook_url: `http://127.0.0.1:1/${path}?token=${query}` };
+    expect(await post({ requests: [away] })).toBe(422);
+    const waiting = await batches.submit({ requests: [{ ...item, delay_seconds: 600 }] });
+    await batches.cancel(waiting.batch_id);
+    await batches.ended(waiting.batch_id);
   });
 
   it.concurrent("is asked for in every wrong way", async () => {
