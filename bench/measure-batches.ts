@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batchName } from "../src/ids.ts";
 import { sum, type Bill } from "./bill.ts";
 import { Client } from "./client.ts";
-import { median, rounded, Samples, scaled, table } from "./figures.ts";
+import { median, rounded, scaled, table, type Samples } from "./figures.ts";
 import { runJobs } from "./measure-throughput.ts";
 import { promptFor } from "./prompt.ts";
 
