@@ -17,20 +17,22 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
 });
 
 /**
- * The same for what a browser follows a job by, which can send no Authorization: a subscribe token is taken as well, as
- * `?token=` or as the WebSocket subprotocol `bearer.<token>`.
+ * The same for what a browser follows a log by, which can send no Authorization: a subscribe token is taken as well, as
+ * `?token=` or as the WebSocket subprotocol `bearer.<token>`. It is as good as a key with the scope `scope`, for what it names.
  */
-const authenticateSubscriber = createMiddleware<App>(async (c, next) => {
-  const token = tokenOf(c.req.query("token"), c.req.header("sec-websocket-protocol"));
-  const hasKey = c.req.header("authorization") !== undefined;
-  if (token === undefined || hasKey) return authenticate(c, next);
-  const grant = await readToken(c.get("config"), token, Date.now());
-  if (grant === null) throw unauthorized("The subscribe token is not valid, or no longer");
-  const { tenant, jobId, expiresAt: until } = grant;
-  const reader = { tenant, tier: "default", limits: NO_LIMITS, scopes: ["jobs:read"] } as const;
-  c.set("principal", { ...reader, keyId: null, only: { jobId, until } });
-  return next();
-});
+function authenticateSubscriber(scope: Scope) {
+  return createMiddleware<App>(async (c, next) => {
+    const token = tokenOf(c.req.query("token"), c.req.header("sec-websocket-protocol"));
+    const hasKey = c.req.header("authorization") !== undefined;
+    if (token === undefined || hasKey) return authenticate(c, next);
+    const grant = await readToken(c.get("config"), token, Date.now());
+    if (grant === null) throw unauthorized("The subscribe token is not valid, or no longer");
+    const { tenant, jobId, expiresAt: until } = grant;
+    const reader = { tenant, tier: "default", limits: NO_LIMITS, scopes: [scope] } as const;
+    c.set("principal", { ...reader, keyId: null, only: { jobId, until } });
+    return next();
+  });
+}
 
 /** Lets in only who has this scope; comes after `authenticate`. */
 export function requireScope(scope: Scope) {
@@ -50,11 +52,11 @@ export function needs(scope: Scope, ...then: MiddlewareHandler<App>[]) {
   };
 }
 
-/** The same for a route that follows jobs. */
-export function needsToFollow() {
+/** The same for a route that follows a log. */
+export function needsToFollow(scope: "jobs:read" | "batches") {
   return {
-    security: [{ bearer: ["jobs:read"] }],
-    middleware: [authenticateSubscriber, requireScope("jobs:read")],
+    security: [{ bearer: [scope] }],
+    middleware: [authenticateSubscriber(scope), requireScope(scope)],
   };
 }
 

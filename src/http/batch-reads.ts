@@ -13,6 +13,7 @@ import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError, batchGone, batchNotFound } from "./errors.ts";
 import { RetryAfter } from "./jobs.ts";
+import { batchTokenId } from "./tokens.ts";
 
 export const BatchParams = z.object({
   id: z.string().meta({ param: { name: "id", in: "path" }, example: "nightly-42" }),
@@ -107,7 +108,9 @@ batchReads.openapi(retryRoute, async (c) => {
 
 /** The object of one of the caller's own batches. An id that cannot be one is unknown, and names no object. */
 export async function ownBatch(c: Context<App>, id: string): Promise<BatchRpc> {
-  if (!JOB_ID.test(id)) throw batchNotFound();
+  const { only } = c.get("principal");
+  const isLetIn = only === undefined || only.jobId === batchTokenId(id);
+  if (!JOB_ID.test(id) || !isLetIn) throw batchNotFound();
   return batchOf(c.env, c.get("principal").tenant, id);
 }
 

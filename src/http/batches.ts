@@ -19,7 +19,7 @@ import { problems, refuseInvalid } from "./document.ts";
 import { ApiError, batchGone, keyReused } from "./errors.ts";
 import { RetryAfter } from "./jobs.ts";
 import { IdempotencyKey, refuseMalformedKey } from "./submissions.ts";
-import { batchEventsUrl } from "./tokens.ts";
+import { subscriptionToBatch } from "./tokens.ts";
 
 const submitRoute = createRoute({
   method: "post",
@@ -200,13 +200,14 @@ async function links(
   { spec, jobIds }: Extract<BatchSubmitted, { spec: BatchSpec }>,
 ): Promise<Omit<BatchAccepted, "status">> {
   const poll_url = `/api/batches/${spec.id}`;
+  const { events_url } = await subscriptionToBatch(c, spec.id);
   return {
     batch_id: spec.id,
     job_count: spec.total,
     job_ids: jobIds,
     poll_url,
     results_url: `${poll_url}/results`,
-    events_url: await batchEventsUrl(c, spec.id),
+    events_url,
     cancel_url: `${poll_url}/cancel`,
     created_at: iso(spec.submittedAt),
   };

@@ -1,26 +1,27 @@
+import type { FollowedLog } from "../followed.ts";
 import type { Found, OwnJob } from "../job/job-rpc.ts";
 import { pause } from "../pause.ts";
 import type { JobView } from "../schema/job.ts";
-import { jobSocket } from "./job-socket.ts";
+import { logSocket } from "./log-socket.ts";
 
 /** What a reader waits for: any event, or any but text, for which nothing is sent out sooner. */
 export type Awaited = "event" | "change";
 
-/** How often a job is looked at whose object takes no more sockets, in milliseconds. */
+/** How often a log is looked at whose object takes no more sockets, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
 
-/** One wait for something new of a job. */
-type Wait = { job: () => Promise<OwnJob>; after: number; awaits: Awaited; until: number };
+/** One wait for something new in a log. */
+type Wait = { log: () => Promise<FollowedLog>; after: number; awaits: Awaited; until: number };
 
 /**
- * Resolves when the job's log goes on beyond `after`, the job ends, the time is up, or the reader has gone. The wait is
- * a socket to the job's object, which may hibernate under it. Never rejects: whoever waits looks for itself.
+ * Resolves when the log goes on beyond `after`, it ends, the time is up, or the reader has gone. The wait is
+ * a socket to its object, which may hibernate under it. Never rejects: whoever waits looks for itself.
  */
 export async function somethingNew(wait: Wait, gone: AbortSignal): Promise<void> {
-  const { job, after, awaits, until } = wait;
+  const { log, after, awaits, until } = wait;
   if (gone.aborted) return;
   try {
-    const socket = await jobSocket(await job(), awaits === "event" ? "sse" : "poll", after);
+    const socket = await logSocket(await log(), awaits === "event" ? "sse" : "poll", after);
     const forMs = until - Date.now();
     if (socket !== null) return await firstWord(socket, forMs, gone);
     // It takes no more sockets: whoever waits looks for itself, but not without a break.
@@ -64,7 +65,7 @@ export async function endInTime(
     if (now !== null && !isOpen(now.value)) return now.value;
     if (Date.now() >= until || gone.aborted) return null;
     if (now === null) await pause(LOOK_AGAIN_MS, gone);
-    else await somethingNew({ job, after: now.value.last_seq, awaits: "change", until }, gone);
+    else await somethingNew({ log: job, after: now.value.last_seq, awaits: "change", until }, gone);
   }
 }
 

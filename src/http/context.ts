@@ -11,7 +11,7 @@ export type Principal = {
   scopes: readonly Scope[];
   /** Of the key that a tenant's record holds; null: let in by other means. */
   keyId: string | null;
-  /** By a subscribe token: this job and no other, until then (epoch milliseconds). */
+  /** By a subscribe token: this job and no other, or this batch (tokens.ts), until then (epoch milliseconds). */
   only?: { jobId: string; until: number };
 };
 

@@ -1,14 +1,14 @@
-import type { Frame, LogPage } from "../job/job-rpc.ts";
-import type { EventPage } from "../schema/event.ts";
+import type { LogRun } from "../followed.ts";
+import type { Frame } from "../job/job-rpc.ts";
 
 /** Reads the log after a cursor. */
-export type ReadPage = (cursor: number) => Promise<LogPage>;
+export type ReadPage = (cursor: number) => Promise<LogRun>;
 
 /** How the JSON of an event begins that is nothing but text. */
 const DELTA_START = '{"type":"delta"';
 
 /**
- * The JSON of one event. Where the job's object has left its text out, that is read from the log and put in again, page
+ * The JSON of one event. Where its object has left its text out, that is read from the log and put in again, page
  * by page: nobody has to hold it whole.
  */
 export async function* jsonOf(
@@ -34,13 +34,15 @@ function deltaOf({ json }: Frame): string {
   return JSON.stringify(delta).slice(1, -1);
 }
 
-/** A page of the log as JSON, piece by piece. */
-export async function* pageJson(page: LogPage, pageAfter: ReadPage): AsyncGenerator<string> {
-  const { jobId: job_id, status, lastSeq: last_seq, more: has_more } = page;
-  const around: EventPage = { job_id, status, last_seq, has_more, events: [] };
+/** A page of a log as JSON, piece by piece: where it stands, which is not nothing, whether there is more, its events. */
+export async function* pageJson(
+  stand: object,
+  { more: has_more, events }: LogRun,
+  pageAfter: ReadPage,
+): AsyncGenerator<string> {
   // The events come last, and in their place.
-  yield JSON.stringify(around).slice(0, -"]}".length);
-  for (const [at, frame] of page.events.entries()) {
+  yield JSON.stringify({ ...stand, has_more, events: [] }).slice(0, -"]}".length);
+  for (const [at, frame] of events.entries()) {
     if (at > 0) yield ",";
     yield* jsonOf(frame, pageAfter);
   }

@@ -1,6 +1,5 @@
 import type { Config } from "../settings/config.ts";
-import type { Frame, LogPage } from "../job/job-rpc.ts";
-import type { Connected } from "../schema/event.ts";
+import type { Frame } from "../job/job-rpc.ts";
 import { joined, jsonOf, type ReadPage } from "./event-json.ts";
 
 type Limits = Pick<Config, "SSE_HEARTBEAT_SECONDS" | "SSE_RETRY_MS">;
@@ -11,9 +10,9 @@ const PIECE_BYTES = 65_536;
 const FRAME_END = "\n\n";
 
 /**
- * One reader of a job's log, as Server-Sent Events. It is read at the reader's own pace; one that takes nothing from one
+ * One reader of a log, as Server-Sent Events. It is read at the reader's own pace; one that takes nothing from one
  * heartbeat to the next is cut, and comes back with its cursor. Heartbeats are written here, because a timer in
- * the job's object would keep it awake and billed.
+ * its object would keep that awake and billed.
  */
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
@@ -42,9 +41,9 @@ export class EventStream {
     return this.#gone.signal;
   }
 
-  /** Writes where the job stands, then the log, until it ends, the reader has gone or its time is up. Never rejects. */
+  /** Writes where the log stands, then the log, until it ends, the reader has gone or its time is up. Never rejects. */
   async run(
-    first: LogPage,
+    stand: object,
     log: AsyncIterable<Frame[]>,
     pageAfter: ReadPage,
     { left, expired }: { left: AbortSignal; expired: AbortSignal },
@@ -56,7 +55,7 @@ export class EventStream {
     });
     const heartbeat = setInterval(() => this.#beat(), this.#limits.SSE_HEARTBEAT_SECONDS * 1_000);
     try {
-      await this.#write(`retry: ${this.#limits.SSE_RETRY_MS}\n${connected(first)}`);
+      await this.#write(`retry: ${this.#limits.SSE_RETRY_MS}\n${connected(stand)}`);
       for await (const frames of log) {
         for await (const text of joined(rendered(frames, pageAfter), PIECE_BYTES)) {
           await this.#write(text);
@@ -110,7 +109,6 @@ async function* rendered(frames: Frame[], pageAfter: ReadPage): AsyncGenerator<s
   }
 }
 
-function connected({ jobId, status, lastSeq }: LogPage): string {
-  const hello: Connected = { type: "connected", job_id: jobId, status, last_seq: lastSeq };
-  return `data: ${JSON.stringify(hello)}${FRAME_END}`;
+function connected(stand: object): string {
+  return `data: ${JSON.stringify({ type: "connected", ...stand })}${FRAME_END}`;
 }

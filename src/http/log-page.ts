@@ -1,27 +1,27 @@
-import type { OwnJob, LogPage } from "../job/job-rpc.ts";
+import type { FollowedLog, LogRun } from "../followed.ts";
 import { pause } from "../pause.ts";
 
 /** How often an object that does not answer is asked again, and after how long first, in milliseconds; it doubles. */
 const MOST_FAILURES = 4;
 const FIRST_BACK_OFF_MS = 100;
 
-/** The job was deleted while it was followed: its last word will never come. */
-export class JobDeleted extends Error {
-  override name = "JobDeleted";
+/** The log was deleted while it was followed: its last word will never come. */
+export class LogDeleted extends Error {
+  override name = "LogDeleted";
 }
 
 /**
  * The log after the cursor, a long text apart. An object that does not answer may be on its way: it is asked again for
- * some seconds. Throws JobDeleted, or what the object says where it cannot be reached for longer.
+ * some seconds. Throws LogDeleted, or what the object says where it cannot be reached for longer.
  */
 export async function pageAfter(
-  job: () => Promise<OwnJob>,
+  log: () => Promise<Pick<FollowedLog, "log">>,
   cursor: number,
   gone: AbortSignal,
-): Promise<LogPage> {
-  const page = await reached(async () => (await job()).log(cursor, true), gone);
+): Promise<LogRun> {
+  const page = await reached(async () => (await log()).log(cursor, true), gone);
   if (page.type === "found") return page.value;
-  throw new JobDeleted("the job is no more");
+  throw new LogDeleted("the log is no more");
 }
 
 /** What an object says, with a fresh stub each time it is asked. Rejects as it does where it cannot be reached for some seconds. */

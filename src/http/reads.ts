@@ -59,7 +59,7 @@ reads.openapi(readRoute, async (c) => {
     let { view, etag } = await read();
     const seen = known ?? etag;
     while (isOpen(view) && namesVersion(seen, etag) && Date.now() < until && !gone.aborted) {
-      await somethingNew({ job, after: view.last_seq, awaits, until }, gone);
+      await somethingNew({ log: job, after: view.last_seq, awaits, until }, gone);
       ({ view, etag } = await read());
     }
     return { view, etag };

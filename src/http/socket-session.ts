@@ -4,7 +4,7 @@ import type { SocketMessage, SocketNote } from "../schema/socket.ts";
 import { Allowance } from "./allowance.ts";
 import { jsonOf } from "./event-json.ts";
 import { follow } from "./follow.ts";
-import { JobDeleted, pageAfter } from "./log-page.ts";
+import { LogDeleted, pageAfter } from "./log-page.ts";
 import { hasRoom } from "./socket-room.ts";
 import { holdWhole } from "./whole-text.ts";
 
@@ -70,7 +70,7 @@ export class SocketSession {
   async tell(id: string, { after, first, found }: Start): Promise<End> {
     const stop = this.#begin(id);
     const job = () => this.#ports.job(id);
-    const reading = { job, first, after, allowance: this.#allowance };
+    const reading = { log: job, first, after, allowance: this.#allowance };
     let isFound = false;
     try {
       for await (const frames of follow(reading, stop.signal)) {
@@ -87,7 +87,7 @@ export class SocketSession {
       return stop.signal.aborted ? "stopped" : "told";
     } catch (error) {
       if (stop.signal.aborted) return "stopped";
-      if (!(error instanceof JobDeleted)) return "lost";
+      if (!(error instanceof LogDeleted)) return "lost";
       this.#sayUnknown(id);
       return "deleted";
     } finally {

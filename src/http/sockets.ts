@@ -6,8 +6,8 @@ import { expiryOf, needsToFollow } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
-import { eventCursorOf } from "./events.ts";
 import { found, JobParams, jobStub, mayName } from "./jobs.ts";
+import { eventCursorOf } from "./log-answer.ts";
 import { Listener } from "./socket-listener.ts";
 import { SocketSession } from "./socket-session.ts";
 
@@ -30,7 +30,7 @@ const followRoute = createRoute({
   summary: "Follow a job by WebSocket",
   description:
     "Frames are the events of the log, their type prefixed with `job_`. Text `ping` answers `pong`. Closes 1000 after the terminal event, 4401 when the token it was opened with expires or the key is revoked.",
-  ...needsToFollow(),
+  ...needsToFollow("jobs:read"),
   request: { ...upgrade, params: JobParams, query: z.object({ after: z.string().optional() }) },
   responses: {
     101: { description: "Switching protocols" },
@@ -46,7 +46,7 @@ const followManyRoute = createRoute({
   summary: "Follow up to 100 jobs by one WebSocket",
   description:
     'Say `{"type":"subscribe","job_id":"…","after":0}`, and `unsubscribe`. Answers `subscribed`, then that job\'s events.',
-  ...needsToFollow(),
+  ...needsToFollow("jobs:read"),
   request: upgrade,
   responses: { 101: { description: "Switching protocols" }, ...problems(401, 403, 426, 500, 503) },
 });

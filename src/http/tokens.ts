@@ -40,10 +40,11 @@ export async function subscriptionTo(c: Context<App>, jobId: string): Promise<Su
   return { subscribe_token, events_url, expires_at: iso(expiresAt) };
 }
 
-/** The path by which a browser follows one of the caller's batches. */
-export async function batchEventsUrl(c: Context<App>, batchId: string): Promise<string> {
-  const { subscribe_token } = await tokenFor(c, batchTokenId(batchId));
-  return `/api/batches/${batchId}/events?token=${subscribe_token}`;
+/** What a browser follows one of the caller's batches by. */
+export async function subscriptionToBatch(c: Context<App>, batchId: string): Promise<Subscription> {
+  const { subscribe_token, expiresAt } = await tokenFor(c, batchTokenId(batchId));
+  const events_url = `/api/batches/${batchId}/events?token=${subscribe_token}`;
+  return { subscribe_token, events_url, expires_at: iso(expiresAt) };
 }
 
 /** What a token for a batch names in the place of a job's id. No job has such an id, so it reads none. */

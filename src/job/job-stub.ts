@@ -1,3 +1,4 @@
+import { askedBy } from "../followed.ts";
 import type { JobRpc, OwnJob } from "./job-rpc.ts";
 
 /** The job object of this name. Cheap: take a new one after a call has thrown, for that one is broken for good. */
@@ -18,10 +19,6 @@ export function ownJobNamed(env: Env, name: string, tenant: string): OwnJob {
     read: (withPartialOutput) => job.read(withPartialOutput, tenant),
     glance: () => job.glance(tenant),
     log: (after, textApart) => job.log(after, textApart, tenant),
-    fetch: (request) => {
-      const headers = new Headers(request.headers);
-      headers.set("tenant", tenant);
-      return job.fetch(new Request(request, { headers }));
-    },
+    fetch: (request) => job.fetch(askedBy(tenant, request)),
   };
 }

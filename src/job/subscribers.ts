@@ -1,4 +1,5 @@
-import type { Frame, LogPage } from "./job-rpc.ts";
+import type { LogRun } from "../followed.ts";
+import type { Frame } from "./job-rpc.ts";
 
 /**
  * `sse`: every event, as a frame that can be copied into an event stream. `poll`: a word when something other than text
@@ -10,11 +11,11 @@ type Format = (typeof FORMATS)[number];
 /** How the JSON of an event begins that is nothing but text. */
 const DELTA_START = '{"type":"delta"';
 
-/** More sockets than this one job cannot serve. */
+/** More sockets than this one object cannot serve. */
 const MAX_SOCKETS = 10_000;
 
 /**
- * The Workers that follow one job for their clients. Their sockets outlive the object's memory: it hibernates under them
+ * The Workers that follow one log for their clients. Their sockets outlive the object's memory: it hibernates under them
  * and wakes to the next event. A socket is given the log from its cursor and all that follows in one synchronous turn,
  * so no event can fall between the two.
  */
@@ -35,19 +36,19 @@ export class Subscribers {
   }
 
   /**
-   * Accepts a subscriber (`?after=` and `?format=`) and sends it what it has not seen. Closes if the job has ended, or
-   * there is more than a page of it: who is so far behind reads pages.
+   * Accepts a subscriber (`?after=` and `?format=`) and sends it what it has not seen. Closes if the log has ended, or
+   * there is more than a run of it: who is so far behind reads pages.
    */
-  add(request: Request, pageAfter: (after: number) => LogPage): Response {
+  add(request: Request, runAfter: (after: number) => LogRun): Response {
     if (this.#ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
     const { searchParams } = new URL(request.url);
     const format: Format = searchParams.get("format") === "poll" ? "poll" : "sse";
-    const { events, more, ended } = pageAfter(Number(searchParams.get("after") ?? 0));
+    const { events, more, ended } = runAfter(Number(searchParams.get("after") ?? 0));
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [format]);
     for (const text of render(format, events)) server.send(text);
     if (more) close(server, 1000, "There is more");
-    else if (ended) close(server, 1000, "The job has ended");
+    else if (ended) close(server, 1000, "The log has ended");
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -62,7 +63,7 @@ export class Subscribers {
   }
 
   closeAll(): void {
-    for (const socket of this.#ctx.getWebSockets()) close(socket, 1000, "The job has ended");
+    for (const socket of this.#ctx.getWebSockets()) close(socket, 1000, "The log has ended");
   }
 
   /** Answers a subscriber's close, so that it need not wait for a timeout. */

@@ -17,6 +17,7 @@ import { isSameSubmission, type Submission } from "../domain/job.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import { objectName, replayIdFor } from "../ids.ts";
 import type { Found } from "../job/job-rpc.ts";
+import { Subscribers } from "../job/subscribers.ts";
 import { logBatch, logFault } from "../log.ts";
 import type { BatchView } from "../schema/batch.ts";
 import type { Tier } from "../schema/job.ts";
@@ -29,7 +30,7 @@ import type {
   EntryPage,
   FailedRetried,
 } from "./batch-rpc.ts";
-import { entriesOf, jobIdsOf, logPageOf } from "./batch-reading.ts";
+import { entriesOf, framesOf, jobIdsOf, logPageOf } from "./batch-reading.ts";
 import { FanOut } from "./fan-out.ts";
 
 /** What its jobs tell within so many milliseconds is written down together: one row, however many they are. */
@@ -39,7 +40,7 @@ const JOINED_MS = 100;
 const CARRY_ON_MS = 10_000;
 
 /**
- * One batch: which of its items have become jobs, and how each of them stands.
+ * One batch: which of its items have become jobs, how each of them stands, its log, and who follows that.
  *
  * Every change is load, decide (domain/batch-transition), store. Jobs are made by the alarm, in steps: which items a step
  * is about to make jobs of is written down before, so whoever dies within it begins it again and nothing else. Only one
@@ -47,6 +48,7 @@ const CARRY_ON_MS = 10_000;
  */
 export class BatchObject extends DurableObject<Env> {
   readonly #store = new BatchStore(this.ctx.storage);
+  readonly #subscribers = new Subscribers(this.ctx);
   readonly #alarm = new AlarmClock(this.ctx.storage);
   readonly #fanOut = new FanOut(this.env, this.#store, (work) => this.ctx.waitUntil(work));
   #batch: Batch | null | undefined;
@@ -105,6 +107,20 @@ export class BatchObject extends DurableObject<Env> {
 
   log(after: number, tenant: string): Found<BatchLogPage> {
     return this.#found(tenant, (batch) => logPageOf(batch, this.#store, after));
+  }
+
+  /** Only WebSocket upgrades: `?after=` and `?format=`. What is after the cursor is sent, then what comes. */
+  override fetch(request: Request): Response {
+    const tenant = request.headers.get("tenant") ?? "";
+    const found = this.#found(tenant, (batch) =>
+      this.#subscribers.add(request, (after) => logPageOf(batch, this.#store, after)),
+    );
+    if (found.type === "found") return found.value;
+    return new Response(null, { status: found.type === "gone" ? 410 : 404 });
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.#subscribers.left(socket);
   }
 
   override async alarm(): Promise<void> {
@@ -223,10 +239,12 @@ export class BatchObject extends DurableObject<Env> {
     return after.batch;
   }
 
-  /** The batch is stored: arm the alarm for it, tell of its events. */
+  /** The batch is stored: arm the alarm for it, show its events. */
   #adopt(batch: Batch, events: BatchLogEvent[]): void {
     this.#batch = batch;
     this.#alarm.set(wakeAt(batch));
+    if (this.#subscribers.any()) this.#subscribers.send(framesOf(batch.spec, events));
+    if (batch.endedAt !== null) this.#subscribers.closeAll();
     for (const { type } of events) {
       if (type === "queued") logBatch("batch.submitted", batch);
       else if (type === "reopened") logBatch("batch.reopened", batch);

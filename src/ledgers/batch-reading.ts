@@ -3,6 +3,7 @@ import type { Batch, BatchLogEvent, BatchSpec } from "../domain/batch.ts";
 import type { CustomIds } from "../domain/batch-draft.ts";
 import { batchStatusOf } from "../domain/batch-view.ts";
 import type { BatchStore } from "../storage/batch-store.ts";
+import type { Frame } from "../job/job-rpc.ts";
 import type { BatchLogPage, Entry, EntryPage } from "./batch-rpc.ts";
 
 /** Most events of one page of the log. */
@@ -40,9 +41,14 @@ export function logPageOf(batch: Batch, store: BatchStore, after: number): Batch
     status: batchStatusOf(batch),
     lastSeq: batch.seq,
     ended: batch.endedAt !== null,
-    events: events.map((event) => ({ seq: event.seq, json: wire(batch.spec, event) })),
+    events: framesOf(batch.spec, events),
     more,
   };
+}
+
+/** Events as readers see them: with the batch's id. */
+export function framesOf(spec: BatchSpec, events: BatchLogEvent[]): Frame[] {
+  return events.map((event) => ({ seq: event.seq, json: wire(spec, event) }));
 }
 
 /** The first jobs of a batch, in the items' order. */

@@ -62,4 +62,6 @@ export interface BatchRpc {
   ): Promise<Found<FailedRetried>>;
   entries(from: number, most: number, tenant: string): Promise<Found<EntryPage>>;
   log(after: number, tenant: string): Promise<Found<BatchLogPage>>;
+  /** WebSocket upgrades only: `?after=` and `?format=`; the tenant is the header `tenant`. */
+  fetch(request: Request): Promise<Response>;
 }

@@ -1,7 +1,16 @@
+import { askedBy, type FollowedLog } from "../followed.ts";
 import { batchName } from "../ids.ts";
-import type { BatchRpc } from "./batch-rpc.ts";
+import type { BatchLogPage, BatchRpc } from "./batch-rpc.ts";
 
 /** The batch of this id of a tenant. Take a new one after a call has thrown. */
 export async function batchOf(env: Env, tenant: string, batchId: string): Promise<BatchRpc> {
   return env.BATCHES.getByName(await batchName(tenant, batchId));
+}
+
+/** Its log, as its tenant asks for it. */
+export function batchLog(batch: BatchRpc, tenant: string): FollowedLog<BatchLogPage> {
+  return {
+    log: (after) => batch.log(after, tenant),
+    fetch: (request) => batch.fetch(askedBy(tenant, request)),
+  };
 }

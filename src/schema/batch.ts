@@ -193,6 +193,17 @@ const Envelope = { batch_id: z.string(), seq: z.int().min(1), at: Instant };
 const Item = { index: z.int(), custom_id: z.string().nullable(), job_id: z.string() };
 const Counted = { status_counts: StatusCounts, progress: z.int().min(0).max(100) };
 
+/** The unnumbered first frame of a batch's event stream: where it stands as the reader arrives. */
+export const BatchConnected = z
+  .object({
+    type: z.literal("connected"),
+    batch_id: z.string(),
+    status: BatchStatus,
+    last_seq: z.int(),
+  })
+  .meta({ id: "BatchConnected" });
+export type BatchConnected = z.infer<typeof BatchConnected>;
+
 export const BatchEvent = z
   .discriminatedUnion("type", [
     z.object({ type: z.literal("queued"), ...Envelope, total: z.int() }),
@@ -210,3 +221,15 @@ export const BatchEvent = z
       "One fact of a batch's log. `seq` counts from 1 without gaps. `completed` and `cancelled` are last, unless items are tried again: then `reopened` follows.",
   });
 export type BatchEvent = z.infer<typeof BatchEvent>;
+
+/** A page of a batch's log. The next one is after the `seq` of its last event. */
+export const BatchEventPage = z
+  .object({
+    batch_id: z.string(),
+    status: BatchStatus,
+    last_seq: z.int(),
+    has_more: z.boolean(),
+    events: z.array(BatchEvent),
+  })
+  .meta({ id: "BatchEventPage" });
+export type BatchEventPage = z.infer<typeof BatchEventPage>;

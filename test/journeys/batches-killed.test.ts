@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import type { BatchView } from "../../src/schema/batch.ts";
+import type { BatchEvent, BatchView } from "../../src/schema/batch.ts";
 import type { JobView } from "../../src/schema/job.ts";
 import { expectJson } from "../support/api.ts";
 import { Batches } from "../support/batches.ts";
@@ -22,6 +22,22 @@ async function killAndRestart(): Promise<void> {
   await journey.product.start();
 }
 
+/** All that a reader sees that comes back with its cursor as often as it is cut off, as an EventSource does. */
+async function followThrough(batchId: string): Promise<BatchEvent[]> {
+  const seen: BatchEvent[] = [];
+  for (;;) {
+    try {
+      for await (const event of batches.follow(batchId, seen.length)) seen.push(event);
+      // The server has ended it, unless it was shut down in an orderly way.
+      if (seen.at(-1)?.type === "completed") return seen;
+    } catch (error) {
+      // A connection that was lost or refused; a wrong answer is another and fails the test.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await sleep(50);
+  }
+}
+
 /** Every job of the batch there is, by the list of the tenant's jobs. */
 async function jobsOf(batchId: string): Promise<JobView[]> {
   const found: JobView[] = [];
@@ -35,9 +51,10 @@ async function jobsOf(batchId: string): Promise<JobView[]> {
   return found;
 }
 
-it("F41: a batch whose fan-out is killed again and again loses no item and doubles none", async () => {
+it("F41: a batch whose fan-out is killed again and again loses no item and doubles none, and neither do its readers (invariant 4)", async () => {
   const prompts = Array.from({ length: ITEMS }, () => freshPrompt("[tokens=3]"));
   const { batch_id, job_ids } = await batches.submit({ prompts });
+  const following = followThrough(batch_id);
   // Right behind the 202, then while jobs are made and run.
   await killAndRestart();
   for (let kills = 0; kills < 2; kills++) {
@@ -46,6 +63,12 @@ it("F41: a batch whose fan-out is killed again and again loses no item and doubl
   }
   const view: BatchView = await batches.ended(batch_id, 120_000);
   expect(view).toMatchObject({ status: "completed", status_counts: { completed: ITEMS } });
+  const log = await following;
+  expect(log.map(({ seq }) => seq)).toEqual(log.map((_, at) => at + 1));
+  expect(log.filter(({ type }) => type === "item_completed")).toHaveLength(ITEMS);
+  expect(log.filter(({ type }) => type === "completed")).toEqual(log.slice(-1));
+  expect(await batches.log(batch_id)).toEqual(log);
+  expect(await batches.log(batch_id, log.length)).toEqual([]);
   const results = await batches.results(batch_id);
   expect(results.map(({ job_id }) => job_id)).toEqual(job_ids);
   const listed = await expectAll(batch_id);

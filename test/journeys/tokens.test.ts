@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { Subscription } from "../../src/schema/token.ts";
 import { allFrames, Api, expectJson, expectProblem, isTerminal } from "../support/api.ts";
+import { Batches } from "../support/batches.ts";
 import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { SIGNING_KEY } from "../support/signing-key.ts";
@@ -31,6 +32,11 @@ async function submitted(job: object = {}) {
 }
 
 const waiting = () => submitted({ delay_seconds: 600 });
+
+async function freshOf(jobId: string): Promise<Subscription> {
+  const answer = await admin.fetch(`/api/jobs/${jobId}/tokens`, { method: "POST" });
+  return expectJson<Subscription>(answer, 201);
+}
 
 function socketWith(token: string, path: string): Promise<SocketFollower> {
   return SocketFollower.open(journey.api.url, path, {}, ["jobs.v1", `bearer.${token}`]);
@@ -133,6 +139,39 @@ describe("a subscribe token", () => {
         expect(await refusedUpgrade(journey.api.url, path, protocols)).toBe(401);
       }
     }
+  });
+
+  it.concurrent("of a batch opens that batch's stream, until it expires, and nothing of any job", async () => {
+    const batches = new Batches(admin);
+    // A batch and a job of one id are two things.
+    const { job_id } = await waiting();
+    const requests = [{ prompt: freshPrompt(), delay_seconds: 600 }];
+    const { events_url } = await batches.submit({ requests }, job_id);
+    const answer = await admin.fetch(`/api/batches/${job_id}/tokens`, { method: "POST" });
+    const fresh = await expectJson<Subscription>(answer, 201);
+    const [, accepted = ""] = events_url.split("?token=");
+    issued.push(accepted, fresh.subscribe_token);
+    const seen = [events_url, fresh.events_url].map(async (url) => {
+      const frames = await allFrames(await journey.api.fetch(url));
+      expect(frames.filter(({ id }) => id !== undefined)).toMatchObject([{ id: "1" }]);
+      await expectProblem(await journey.api.fetch(url), 401, "unauthorized");
+    });
+    await Promise.all(seen);
+    const stranger = await waiting();
+    const byJobs = (token: string) =>
+      journey.api.fetch(`/api/batches/${job_id}/events?token=${token}`);
+    await expectProblem(await byJobs(stranger.subscribe_token), 404, "batch-not-found");
+    await expectProblem(
+      await byJobs((await freshOf(job_id)).subscribe_token),
+      404,
+      "batch-not-found",
+    );
+    const again = await admin.fetch(`/api/batches/${job_id}/tokens`, { method: "POST" });
+    const { subscribe_token: token } = await expectJson<Subscription>(again, 201);
+    const asJobs = await journey.api.fetch(`/api/jobs/${job_id}/events?token=${token}`);
+    await expectProblem(asJobs, 404, "job-not-found");
+    const read = await journey.api.fetch(`/api/batches/${job_id}?token=${token}`);
+    await expectProblem(read, 401, "unauthorized");
   });
 
   it.concurrent("may be asked for afresh by whoever has the key", async () => {

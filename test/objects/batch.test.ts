@@ -13,6 +13,7 @@ import {
   batchView,
   carryOn,
   evictBatch,
+  failJob,
   nameOfJob,
   OPEN,
   sendBatch,
@@ -20,18 +21,11 @@ import {
   TENANT,
   untilBatch,
 } from "./batches.ts";
-import { completed, DAY_MS, holdClock, job, leased, newName, OUTAGE, passTime } from "./support.ts";
-import { deadLetter, logged, queues, REPORT, view } from "./support.ts";
+import { completed, DAY_MS, holdClock, job, leased, logged, newName } from "./support.ts";
+import { passTime, queues, view } from "./support.ts";
 import { request } from "./worker-side.ts";
 
 holdClock();
-
-async function failed(jobId: string): Promise<void> {
-  const name = await nameOfJob(jobId);
-  const { token } = await leased(name);
-  await job(name).fail(token, { ...OUTAGE, remedy: "give_up" }, REPORT);
-  await deadLetter(name);
-}
 
 async function complete(jobId: string): Promise<void> {
   await completed(await nameOfJob(jobId), "Rayleigh");
@@ -73,7 +67,7 @@ describe("a batch", () => {
     const [first = "", second = "", third = ""] = job_ids;
     await leased(await nameOfJob(third));
     await complete(first);
-    await failed(second);
+    await failJob(second);
     const counts = { completed: 1, failed: 1, active: 1, waiting: 0, cancelled: 0 };
     await untilBatch(batch_id, ({ status_counts }) => status_counts.failed === 1);
     await evictBatch(batch_id);
@@ -179,7 +173,7 @@ describe("what failed in a batch", () => {
     const { batch_id, job_ids } = await submittedBatch(3);
     await carryOn(batch_id);
     const [first = "", second = "", third = ""] = job_ids;
-    await Promise.all([failed(first), failed(second), complete(third)]);
+    await Promise.all([failJob(first), failJob(second), complete(third)]);
     await untilBatch(batch_id, ({ is_complete }) => is_complete);
     // One of them by its owner, before the batch is asked.
     const own = await (await post(`/api/jobs/${first}/retry`)).json<{ job_id: string }>();
@@ -205,7 +199,7 @@ describe("what failed in a batch", () => {
   it("opens its batch again where its owner tries it again by itself", async () => {
     const { batch_id, job_ids } = await submittedBatch(1);
     await carryOn(batch_id);
-    await failed(job_ids[0] ?? "");
+    await failJob(job_ids[0] ?? "");
     await untilBatch(batch_id, ({ is_complete }) => is_complete);
     const retried = await post(`/api/jobs/${job_ids[0]}/retry`);
     const { job_id } = await retried.json<{ job_id: string }>();

@@ -7,7 +7,7 @@ import type { BatchObject } from "../../src/ledgers/batch-object.ts";
 import type { BatchRpc } from "../../src/ledgers/batch-rpc.ts";
 import { batchOf } from "../../src/ledgers/batch-stub.ts";
 import { BatchEvent, type BatchAccepted, type BatchView } from "../../src/schema/batch.ts";
-import { newName } from "./support.ts";
+import { deadLetter, job, leased, newName, OUTAGE, REPORT } from "./support.ts";
 import { request, submission } from "./worker-side.ts";
 
 /** The Worker's environment without keys. */
@@ -58,16 +58,29 @@ export async function batchRows(id: string) {
   }));
 }
 
-/** The whole log, each event of the shape that readers are promised. */
-export async function batchEvents(id: string): Promise<BatchEvent[]> {
+/** The whole log, as its readers are sent it. */
+export async function batchLines(id: string): Promise<string[]> {
   const page = await (await batch(id)).log(0, TENANT);
   if (page.type !== "found") throw new Error(`the batch is ${page.type}`);
-  return page.value.events.map(({ json }) => BatchEvent.parse(JSON.parse(json)));
+  return page.value.events.map(({ json }) => json);
+}
+
+/** The same, each event of the shape that readers are promised. */
+export async function batchEvents(id: string): Promise<BatchEvent[]> {
+  return (await batchLines(id)).map((line) => BatchEvent.parse(JSON.parse(line)));
 }
 
 /** The name of a job's object. */
 export function nameOfJob(jobId: string): Promise<string> {
   return objectName(TENANT, jobId);
+}
+
+/** One of its jobs fails for good. */
+export async function failJob(jobId: string): Promise<void> {
+  const name = await nameOfJob(jobId);
+  const { token } = await leased(name);
+  await job(name).fail(token, { ...OUTAGE, remedy: "give_up" }, REPORT);
+  await deadLetter(name);
 }
 
 /** The batch once it is so: its jobs tell it behind everybody's back. */

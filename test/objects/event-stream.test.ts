@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 
 import { EventStream } from "../../src/http/event-stream.ts";
-import type { Frame, LogPage } from "../../src/job/job-rpc.ts";
+import type { LogRun } from "../../src/followed.ts";
+import type { Frame } from "../../src/job/job-rpc.ts";
 
 const NEVER = new AbortController().signal;
 
-function page(events: Frame[]): LogPage {
-  return { jobId: "job", status: "active", lastSeq: 0, ended: false, events, more: false };
+function page(events: Frame[]): LogRun {
+  return { lastSeq: 0, ended: false, events, more: false };
 }
 
 function frames(count: number, chars: number): Frame[] {
@@ -21,14 +22,14 @@ async function chunksOf(
   runs: Frame[][],
   {
     heartbeatSeconds = 15,
-    pageAfter = () => Promise.reject<LogPage>(new Error("no page was to be read")),
-  }: { heartbeatSeconds?: number; pageAfter?: (cursor: number) => Promise<LogPage> } = {},
+    pageAfter = () => Promise.reject<LogRun>(new Error("no page was to be read")),
+  }: { heartbeatSeconds?: number; pageAfter?: (cursor: number) => Promise<LogRun> } = {},
 ): Promise<string[]> {
   const stream = new EventStream({ SSE_HEARTBEAT_SECONDS: heartbeatSeconds, SSE_RETRY_MS: 1 });
   async function* log() {
     yield* runs;
   }
-  void stream.run(page([]), log(), pageAfter, { left: NEVER, expired: NEVER });
+  void stream.run({ job_id: "job" }, log(), pageAfter, { left: NEVER, expired: NEVER });
   const chunks: string[] = [];
   const decoder = new TextDecoder();
   for await (const bytes of stream.body) chunks.push(decoder.decode(bytes, { stream: true }));

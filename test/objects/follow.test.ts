@@ -9,7 +9,7 @@ import { ScriptedLog } from "./scripted-log.ts";
 const NEVER = new AbortController().signal;
 
 function readingOf(log: ScriptedLog, after = 0, maxBacklog = 1_000) {
-  return { job: () => log.stub(), after, allowance: new Allowance(maxBacklog) };
+  return { log: () => log.stub(), after, allowance: new Allowance(maxBacklog) };
 }
 
 /** All that a reader is given, from the cursor to the end; `between` happens after each run of frames. */

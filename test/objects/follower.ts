@@ -1,6 +1,7 @@
+import type { FollowedLog } from "../../src/followed.ts";
 import { job } from "./support.ts";
 
-/** A subscriber of one job, as the Worker opens it: what it was sent, and how it was closed. */
+/** A subscriber of one log, as the Worker opens it: what it was sent, and how it was closed. */
 export class Follower {
   readonly frames: string[] = [];
   closed: number | null = null;
@@ -20,9 +21,13 @@ export class Follower {
     socket.accept();
   }
 
-  static async of(name: string, query = "format=sse"): Promise<Follower> {
-    const upgrade = new Request(`https://job/?${query}`, { headers: { upgrade: "websocket" } });
-    const { status, webSocket } = await job(name).fetch(upgrade);
+  static of(name: string, query = "format=sse"): Promise<Follower> {
+    return Follower.at(job(name), query);
+  }
+
+  static async at(log: Pick<FollowedLog, "fetch">, query = "format=sse"): Promise<Follower> {
+    const upgrade = new Request(`https://log/?${query}`, { headers: { upgrade: "websocket" } });
+    const { status, webSocket } = await log.fetch(upgrade);
     if (webSocket === null) throw new Error(`no socket, but HTTP ${status}`);
     return new Follower(webSocket);
   }

@@ -9,7 +9,7 @@ const AN_HOUR_MS = 3_600_000;
 function wait(log: ScriptedLog, gone = NEVER, forMs = AN_HOUR_MS): Promise<void> {
   const until = Date.now() + forMs;
   const after = log.frames.length;
-  return somethingNew({ job: () => log.stub(), after, awaits: "event", until }, gone);
+  return somethingNew({ log: () => log.stub(), after, awaits: "event", until }, gone);
 }
 
 describe("waiting for something new", () => {

@@ -36,8 +36,10 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
   await of("GET", "", 200, "documented");
   await ask("GET", `${ONE}/results`, 200, { url: "/api/batches/documented/results?follow=true" });
   await ask("GET", `${ONE}/results`, 400, { url: "/api/batches/documented/results?follow=maybe" });
+  await followDocumented(ask);
   await of("POST", "/retry-failed", 202, "documented");
   await batches.ended("documented");
+  await of("POST", "/tokens", 201, "documented");
   const waiting = await batches.submit({
     requests: [{ prompt: freshPrompt(), delay_seconds: 600 }],
   });
@@ -48,6 +50,8 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
   const routes: [string, string][] = [
     ["GET", ""],
     ["GET", "/results"],
+    ["GET", "/events"],
+    ["POST", "/tokens"],
     ["POST", "/cancel"],
     ["POST", "/retry-failed"],
   ];
@@ -58,6 +62,16 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
   await expect.poll(status, { timeout: 20_000 }).toBe(410);
   for (const [method, path] of routes) await of(method, path, 410, "gone");
   await send(410, brief, { "idempotency-key": "gone" });
+}
+
+/** The same of the events of a batch that has ended. */
+async function followDocumented(ask: Ask): Promise<void> {
+  const url = "/api/batches/documented/events";
+  const json = { headers: { accept: "application/json" } };
+  await ask("GET", `${ONE}/events`, 200, { url });
+  await ask("GET", `${ONE}/events`, 204, { url: `${url}?after=999` });
+  await ask("GET", `${ONE}/events`, 200, { url: `${url}?after=3`, ...json });
+  await ask("GET", `${ONE}/events`, 400, { url: `${url}?wait=soon`, ...json });
 }
 
 /** The same of those that a tenant's limits give. */

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 
-import type {
-  BatchAccepted,
-  BatchResult,
-  BatchRetried,
-  BatchView,
+import {
+  BatchEvent,
+  type BatchAccepted,
+  type BatchResult,
+  type BatchRetried,
+  type BatchView,
 } from "../../src/schema/batch.ts";
-import { expectJson, type Api } from "./api.ts";
+import { expectJson, sseFrames, type Api } from "./api.ts";
 
 /** A user of batches, who expects that the counts sum to the total whenever they look. */
 export class Batches {
@@ -59,6 +60,22 @@ export class Batches {
   async retryFailed(id: string): Promise<BatchRetried> {
     const answer = await this.#api.fetch(`/api/batches/${id}/retry-failed`, { method: "POST" });
     return expectJson<BatchRetried>(answer, 202);
+  }
+
+  /** The events after `after` as they come. Breaks off with a TypeError where the connection is lost. */
+  async *follow(id: string, after = 0): AsyncGenerator<BatchEvent, void> {
+    const response = await this.#api.fetch(`/api/batches/${id}/events?after=${after}`);
+    if (response.status === 204) return;
+    expect(response.status).toBe(200);
+    for await (const { id: seq, data } of sseFrames(response)) {
+      if (seq !== undefined && data !== undefined) yield BatchEvent.parse(JSON.parse(data));
+    }
+  }
+
+  async log(id: string, after = 0): Promise<BatchEvent[]> {
+    const events: BatchEvent[] = [];
+    for await (const event of this.follow(id, after)) events.push(event);
+    return events;
   }
 
   async results(id: string, query = ""): Promise<BatchResult[]> {
