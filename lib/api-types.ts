@@ -240,10 +240,30 @@ export type Attempt = {
   };
 };
 
+export type Batch = {
+  batch_id: string;
+  status: BatchStatus;
+  total: number;
+  /** Percents of items that completed. */
+  progress: number;
+  status_counts: StatusCounts;
+  /** Whether every item has ended. */
+  is_complete: boolean;
+  usage: Usage;
+  /** Of all calls of the items that ended. */
+  cost_usd: number;
+  created_at: string;
+  completed_at: string | null;
+  cancelled_at?: string;
+  metadata: Record<string, string>;
+  last_seq: number;
+  retained_until?: string;
+};
+
 export type Delivery = {
   /** Also the `webhook-id` of every attempt. */
   delivery_id: string;
-  event: JobWebhookEvent;
+  event: WebhookEventName;
   status: DeliveryStatus;
   created_at: string;
   next_attempt_at: string | null;
@@ -528,6 +548,27 @@ export type ListedJob = {
   usage?: Usage;
   retained_until?: string;
 };
+
+/** `completed`: every item has ended, well or not. `cancelling`: items that run are being stopped. */
+export type BatchStatus = "active" | "cancelling" | "completed" | "cancelled";
+
+/** Of items. They sum to the total at every moment. */
+export type StatusCounts = {
+  completed: number;
+  failed: number;
+  active: number;
+  waiting: number;
+  cancelled: number;
+};
+
+export type WebhookEventName =
+  | "job.started"
+  | "job.progress"
+  | "job.completed"
+  | "job.failed"
+  | "job.cancelled"
+  | "batch.completed"
+  | "batch.cancelled";
 
 /** `failed`: all attempts were used up. `gone`: the receiver answered 410. `superseded`: a notice that a later event has overtaken. */
 export type DeliveryStatus = "pending" | "delivered" | "failed" | "gone" | "superseded";

@@ -1,4 +1,4 @@
-import type { ErrorCode, Job, JobResult } from "./api-types.ts";
+import type { Batch, ErrorCode, Job, JobResult } from "./api-types.ts";
 
 /** Over 20 KB a delivery holds the answer's address in the answer's place. */
 type ResultOrAddress =
@@ -56,6 +56,15 @@ export type JobCancelled = OfJob<"job.cancelled", Job & { result_url?: string }>
   cancelled_at: string;
 };
 
+/** `data` is the batch as it was when it ended. */
+type OfBatch<Type extends string> = Told<Type, Batch> & { batch_id: string };
+
+/** Every item of a batch has ended, well or not. Comes again where failed items were tried again. */
+export type BatchCompleted = OfBatch<"batch.completed">;
+
+/** Somebody cancelled a batch, and its last item has ended. */
+export type BatchCancelled = OfBatch<"batch.cancelled">;
+
 /** The sample that `POST /api/webhook-test` sends. */
 export type WebhookTest = Told<"webhook.test", Record<string, unknown>>;
 
@@ -96,6 +105,8 @@ export type WebhookEvent =
   | JobCompleted
   | JobFailed
   | JobCancelled
+  | BatchCompleted
+  | BatchCancelled
   | WebhookTest
   | DeadLetterThreshold
   | UnlistedEvent;

@@ -1,6 +1,6 @@
 import type { WebhookEvent } from "./webhook-event.ts";
 
-export type { ErrorCode, Job, JobResult, JobStatus, ToolCall, Usage } from "./api-types.ts";
+export type { Batch, ErrorCode, Job, JobResult, JobStatus, ToolCall, Usage } from "./api-types.ts";
 export type * from "./webhook-event.ts";
 
 /** The body exactly as it came: text or bytes, never an object that was parsed and written out again. */

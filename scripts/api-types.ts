@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 
+import { BatchView } from "../src/schema/batch.ts";
 import { DeliveryView } from "../src/schema/delivery.ts";
 import { Problem } from "../src/schema/error.ts";
 import { Connected, EventPage, JobEvent } from "../src/schema/event.ts";
@@ -30,6 +31,7 @@ const ROOTS = [
   Connected,
   EventPage,
   AttemptView,
+  BatchView,
   DeliveryView,
   Subscription,
   Problem,

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { runAttempt } from "./consumer/attempt.ts";
 import { ConfigError, configOf, type Config } from "./settings/config.ts";
 import { writeDeadLetters } from "./consumer/dead-letters.ts";
-import { deliverOwed, reportUndelivered } from "./consumer/deliveries.ts";
+import { deliverOwed, owerNamed, reportUndelivered } from "./consumer/deliveries.ts";
 import type { Settlement } from "./job/job-rpc.ts";
 import { jobNamed } from "./job/job-stub.ts";
 import { logFault } from "./log.ts";
@@ -36,8 +36,16 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
       return reportUndelivered(readable(batch, DeliveryNotice), env);
     case "webhook":
       return answerAll(readable(batch, DeliveryNotice), env, ctx, {
-        work: ({ job, gate }, config) => deliverOwed({ ...reachable(env, job), gate, env, config }),
-        again: ({ job, gate }, delay) => tell(env, destination, { job, gate }, delay),
+        work: ({ job: name, gate, of }, config) =>
+          deliverOwed({
+            name,
+            job: () => owerNamed(env, name, of),
+            now: Date.now,
+            gate,
+            env,
+            config,
+          }),
+        again: ({ job, gate, of }, delay) => tell(env, destination, { job, gate, of }, delay),
       });
     default:
       return answerAll(readable(batch, Doorbell), env, ctx, {

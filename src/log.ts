@@ -1,8 +1,9 @@
 import { countsOf, type Batch } from "./domain/batch.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
-import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
+import { currentAttempt, type DistributiveOmit, type Job, type LogEvent } from "./domain/job.ts";
 import type { Operation } from "./domain/operation.ts";
 import type { Owed } from "./job/job-rpc.ts";
+import type { OwedByBatch } from "./ledgers/batch-rpc.ts";
 
 /**
  * Writes one structured line per lifecycle event. The fields are listed here and nowhere else, so that
@@ -90,11 +91,12 @@ export function logAlert(webhookId: string, attempts: number, outcome: DeliveryO
 
 /** Writes one line about an attempt to deliver an event. Never where to: the URL may hold a token. */
 export function logDelivery(
-  owed: Omit<Owed, "type" | "body" | "webhook">,
+  owed: DistributiveOmit<Owed | OwedByBatch, "type" | "body" | "webhook">,
   told: DeliveryOutcome,
 ): void {
-  const { jobId, tenant, deliveryId, event: name, attempt } = owed;
-  const subject = { job_id: jobId, tenant, delivery_id: deliveryId, webhook_event: name, attempt };
+  const { tenant, deliveryId, event: name, attempt } = owed;
+  const of = "batchId" in owed ? { batch_id: owed.batchId } : { job_id: owed.jobId };
+  const subject = { ...of, tenant, delivery_id: deliveryId, webhook_event: name, attempt };
   const { type: outcome, status, latencyMs: latency_ms, error } = told;
   console.log(
     JSON.stringify({ event: "delivery.attempted", ...subject, outcome, status, latency_ms, error }),

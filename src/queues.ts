@@ -1,6 +1,6 @@
 import { LANES, type Lane } from "./domain/lane.ts";
 import type { Backlog, QueueReport } from "./domain/health.ts";
-import type { Job } from "./domain/job.ts";
+import type { Webhook } from "./domain/webhook.ts";
 import { logFault } from "./log.ts";
 import type { DeliveryNotice, Doorbell, Needs } from "./schema/message.ts";
 import { within } from "./within.ts";
@@ -106,7 +106,7 @@ export function ringLater(
   ctx.waitUntil(ring(env, to, needs === null ? { job } : { job, needs }));
 }
 
-/** Tells of what a job owes its webhook, at once or after `delaySeconds`. Never rejects: the job's alarm tells again. */
+/** Tells of what is owed to a webhook, at once or after `delaySeconds`. Never rejects: the alarm of who owes it tells again. */
 export async function tell(
   env: Env,
   to: WebhookDestination,
@@ -121,15 +121,14 @@ export async function tell(
   }
 }
 
-/** The same from a job's object. */
+/** The same from the object of a job or a batch. */
 export function tellLater(
   ctx: DurableObjectState,
   env: Env,
   to: WebhookDestination,
-  { spec: { webhook } }: Pick<Job, "spec">,
-  delivery?: string,
+  { spec: { webhook } }: { spec: { webhook?: Webhook } },
+  more: Pick<DeliveryNotice, "of" | "delivery"> = {},
 ): void {
   if (webhook === undefined) return;
-  const notice = { job: ctx.id.name ?? "", gate: webhook.gate };
-  ctx.waitUntil(tell(env, to, delivery === undefined ? notice : { ...notice, delivery }));
+  ctx.waitUntil(tell(env, to, { job: ctx.id.name ?? "", gate: webhook.gate, ...more }));
 }

@@ -2,8 +2,10 @@ import type { Config } from "../settings/config.ts";
 import type { DeliveryOutcome } from "../domain/delivery.ts";
 import { webhookUrlFault } from "../domain/webhook-url.ts";
 import { tenantName } from "../ids.ts";
-import type { Owed, Settlement } from "../job/job-rpc.ts";
+import type { JobRpc, NextDelivery, Owed, Settlement } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
+import type { NextBatchDelivery, OwedByBatch } from "../ledgers/batch-rpc.ts";
+import { batchNamed } from "../ledgers/batch-stub.ts";
 import { gateNamed } from "../ledgers/gate-stub.ts";
 import { tellStats } from "../ledgers/stats-stub.ts";
 import { tenantNamed } from "../ledgers/tenant-stub.ts";
@@ -17,22 +19,32 @@ import { attemptDelivery } from "../webhook.ts";
 /** A message of the webhooks' queues. */
 type Notice = DeliveryNotice & { message: Pick<Message, "ack" | "retry"> };
 
-type DeliveryPorts = Reachable & { gate: string; env: Env; config: Config };
+/** Whoever owes a webhook something. */
+export type Ower = {
+  nextDelivery(token: string, forMs: number): Promise<NextDelivery | NextBatchDelivery>;
+} & Pick<JobRpc, "settleDelivery" | "deliveries">;
 
-/** How long the job is asked what it owes; and told what came of it, for the receiver cannot be made to forget. */
+type DeliveryPorts = Reachable<Ower> & { gate: string; env: Env; config: Config };
+
+/** The object that a notice is about. */
+export function owerNamed(env: Env, name: string, of: DeliveryNotice["of"]): Ower {
+  return of === "batch" ? batchNamed(env, name) : jobNamed(env, name);
+}
+
+/** How long the object is asked what it owes; and told what came of it, for the receiver cannot be made to forget. */
 const ASKING_MS = 1_500;
 const TELLING_MS = 20_000;
 
-/** How long a message itself waits for its turn: no longer than the job takes to tell again (domain/retry.ts). */
+/** How long a message itself waits for its turn: no longer than the object takes to tell again (domain/retry.ts). */
 const MESSAGE_WAITS_SECONDS = 20;
 
-/** When something of ours fails. By then the job may have given the delivery free. */
+/** When something of ours fails. By then the object may have given the delivery free. */
 const BROKEN_WAIT_SECONDS = 20;
 
 /**
- * Delivers what a job owes its webhook and is due, in order, each under a pass of the receiver's gate.
+ * Delivers what a job or a batch owes its webhook and is due, in order, each under a pass of the receiver's gate.
  *
- * Holds no policy: the job decides what is next and what an outcome means, the gate who has to wait. Never throws.
+ * Holds no policy: the object decides what is next and what an outcome means, the gate who has to wait. Never throws.
  */
 export async function deliverOwed(ports: DeliveryPorts): Promise<Settlement> {
   for (;;) {
@@ -55,7 +67,7 @@ async function deliverNext(ports: DeliveryPorts): Promise<Settlement | null> {
 }
 
 /**
- * A short wait is the message's. A long one is left to the job, whose alarm tells of the delivery again: messages that
+ * A short wait is the message's. A long one is left to the object, whose alarm tells of the delivery again: messages that
  * wait beside that would grow in number with every round.
  */
 function waitFor(delaySeconds: number): Settlement {
@@ -66,14 +78,14 @@ async function deliverUnder(pass: string, ports: DeliveryPorts): Promise<Settlem
   let latencyMs: number | null = null;
   try {
     const limitMs = ports.config.WEBHOOK_TIMEOUT_MS;
-    const owed = await reach(ports, ASKING_MS, (job) => job.nextDelivery(pass, limitMs));
+    const owed = await reach(ports, ASKING_MS, (ower) => ower.nextDelivery(pass, limitMs));
     if (owed === null) return { type: "retry", delaySeconds: BROKEN_WAIT_SECONDS };
     if (owed.type === "none") return { type: "ack" };
     const { outcome, isSent } = await attempt(owed, ports);
     if (isSent) ({ latencyMs } = outcome);
     logDelivery(owed, outcome);
-    const more = await reach(ports, TELLING_MS, (job) =>
-      job.settleDelivery(pass, owed.deliveryId, outcome),
+    const more = await reach(ports, TELLING_MS, (ower) =>
+      ower.settleDelivery(pass, owed.deliveryId, outcome),
     );
     return more === true ? null : { type: "ack" };
   } finally {
@@ -83,8 +95,8 @@ async function deliverUnder(pass: string, ports: DeliveryPorts): Promise<Settlem
 
 type Attempted = { outcome: DeliveryOutcome; isSent: boolean };
 
-/** Checked again, for the rules may be others than when the job was submitted. */
-async function attempt(owed: Owed, ports: DeliveryPorts): Promise<Attempted> {
+/** Checked again, for the rules may be others than at submission. */
+async function attempt(owed: Owed | OwedByBatch, ports: DeliveryPorts): Promise<Attempted> {
   const { env, config, now } = ports;
   const { tenant, webhook, deliveryId: id, body } = owed;
   const { url, submittedTo } = webhook;
@@ -109,21 +121,21 @@ function unmade(error: string): Attempted {
   return { outcome: { type: "failed", error, ...nothing }, isSent: false };
 }
 
-/** The last stop of what could not be delivered: the operator's log and statistics say so. The job keeps it, to be replayed. */
+/** The last stop of what could not be delivered: the operator's log and statistics say so. Its object keeps it, to be replayed. */
 export async function reportUndelivered(notices: Notice[], env: Env): Promise<void> {
   await Promise.all(notices.map((notice) => report(notice, env)));
 }
 
-async function report({ job, delivery, message }: Notice, env: Env): Promise<void> {
-  // The queue itself gave this message up. The delivery has not been: the job's alarm tells of it again.
+async function report({ job, of, delivery, message }: Notice, env: Env): Promise<void> {
+  // The queue itself gave this message up. The delivery has not been: the object's alarm tells of it again.
   if (delivery === undefined) {
     logFault("delivery.message_given_up", { object: job });
     return message.ack();
   }
   try {
-    const found = await jobNamed(env, job).deliveries();
-    const of = found.type === "found" ? found.value : [];
-    const given = of.find(({ delivery_id }) => delivery_id === delivery);
+    const found = await owerNamed(env, job, of).deliveries();
+    const deliveries = found.type === "found" ? found.value : [];
+    const given = deliveries.find(({ delivery_id }) => delivery_id === delivery);
     logUndelivered(job, delivery, given?.attempts.at(-1)?.status ?? null);
     await tellStats(env, { type: "undelivered", job });
     message.ack();

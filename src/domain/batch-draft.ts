@@ -11,10 +11,17 @@ import {
   type Letter,
   type Retry,
 } from "./batch.ts";
+import { batchWebhookEventOf, type BatchEffect } from "./batch-webhook.ts";
 import { iso } from "./instant.ts";
+import { hasComeDue, oweTold } from "./outbox.ts";
 
 /** `dropped`: items of whom nothing will come, so that what is reserved for them is free. */
-export type BatchTransition = { batch: Batch; events: BatchLogEvent[]; dropped: Dropped[] };
+export type BatchTransition = {
+  batch: Batch;
+  events: BatchLogEvent[];
+  dropped: Dropped[];
+  effects: BatchEffect[];
+};
 export type Dropped = { uid: string; submittedAt: number };
 
 /** The names its owner gave the items, where they gave any. */
@@ -32,6 +39,7 @@ export class Draft {
   readonly batch: Batch;
   readonly facts: BatchFact[] = [];
   readonly dropped: Dropped[] = [];
+  readonly effects: BatchEffect[] = [];
   /** Items that had ended and go on. */
   reopened = 0;
   readonly #before: Batch;
@@ -84,7 +92,7 @@ export class Draft {
 
   /** Sends the next items on their way, says how far it has come, and ends what has ended. */
   finished(now: number): BatchTransition {
-    const { batch, facts, dropped } = this;
+    const { batch, facts, dropped, effects } = this;
     this.#sendNext();
     batch.items = this.#letters.join("");
     const [before, counts] = [countsOf(this.#before), countsOf(batch)];
@@ -105,8 +113,21 @@ export class Draft {
     const { seq } = batch;
     const events = facts.map((fact, place) => Object.assign(fact, { seq: seq + place + 1, at }));
     batch.seq += events.length;
+    this.#oweWebhook(events, now);
     const isSame = JSON.stringify(batch) === JSON.stringify(this.#before);
-    return { batch: isSame ? this.#before : batch, events, dropped };
+    return { batch: isSame ? this.#before : batch, events, dropped, effects };
+  }
+
+  #oweWebhook(events: BatchLogEvent[], now: number): void {
+    const { batch, effects } = this;
+    const told = events.flatMap((event) => {
+      const name = batchWebhookEventOf(event);
+      return name === null ? [] : [{ seq: event.seq, event: name }];
+    });
+    batch.outbox = oweTold(batch.outbox, batch.spec, told, now);
+    const isKnown = effects.some(({ type }) => type === "deliver");
+    if (!isKnown && hasComeDue(this.#before.outbox, batch.outbox, now))
+      effects.push({ type: "deliver" });
   }
 
   #sendNext(): void {

@@ -2,6 +2,7 @@ import { endOf, jobOf, LETTERS, letterAt } from "./batch.ts";
 import type { Batch, BatchSpec, Letter, Retry } from "./batch.ts";
 import { Draft, retryOf, type BatchTransition, type CustomIds } from "./batch-draft.ts";
 import type { Told } from "./batch-place.ts";
+import { tend, type BatchWebhookCommand } from "./batch-webhook.ts";
 import type { Tier } from "../schema/job.ts";
 
 /** What came of one task. `unreachable`: nobody knows. */
@@ -19,7 +20,8 @@ export type BatchCommand =
   | { type: "hear"; told: Told[] }
   | { type: "cancel" }
   /** Try these again, those of them that have failed. */
-  | { type: "retry"; indexes: number[]; tier: Tier };
+  | { type: "retry"; indexes: number[]; tier: Tier }
+  | BatchWebhookCommand;
 
 /** An object that is being reset is back in seconds; nothing is ever given up. */
 const PAUSE_MS = 1_000;
@@ -42,6 +44,7 @@ export function acceptBatch(spec: BatchSpec): BatchTransition {
     endedAt: null,
     stumbles: 0,
     nextStepAt: spec.submittedAt,
+    outbox: [],
   };
   const draft = new Draft(batch, []);
   draft.facts.push({ type: "queued", total: spec.total });
@@ -69,6 +72,11 @@ export function batchTransition(
       break;
     case "retry":
       retry(draft, command, now);
+      break;
+    case "settle":
+    case "replay":
+    case "ring":
+      tend(draft, command, now);
       break;
   }
   return draft.finished(now);

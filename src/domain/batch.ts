@@ -1,5 +1,6 @@
 import type { BatchEvent, StatusCounts } from "../schema/batch.ts";
 import type { DistributiveOmit, Submission } from "./job.ts";
+import { isPending, keptForOutbox, outboxRingsAt, type Outbox } from "./outbox.ts";
 import type { Tier } from "../schema/job.ts";
 import type { Webhook } from "./webhook.ts";
 
@@ -72,6 +73,8 @@ export type Batch = {
   /** Steps in a row in which no object could be reached, and when the next one is due. */
   stumbles: number;
   nextStepAt: number;
+  /** What its webhook is owed. */
+  outbox: Outbox;
 };
 
 /** A log event as it is stored: the batch's id goes without saying. */
@@ -155,12 +158,18 @@ export function needsRequests({ items }: Batch): boolean {
   return items.includes(LETTERS.unsent) || items.includes(LETTERS.sending);
 }
 
-/** Until when it is kept; null while it is open. */
-export function retainedUntil({ endedAt, spec }: Batch): number | null {
-  return endedAt === null ? null : endedAt + spec.retentionMs;
+/** Until when it is kept, unless more is owed to its webhook; null while it is open. */
+export function retainedUntil({ endedAt, spec, outbox }: Batch): number | null {
+  return endedAt === null ? null : Math.max(keptForOutbox(outbox), endedAt + spec.retentionMs);
+}
+
+/** When time alone purges it; null while it is open, or its webhook is owed something. */
+export function dueAt(batch: Batch): number | null {
+  return batch.outbox.some(isPending) ? null : retainedUntil(batch);
 }
 
 /** When time alone has something to do. Infinity: it waits for its jobs, who tell until they are heard. */
 export function wakeAt(batch: Batch): number {
-  return retainedUntil(batch) ?? (tasksOf(batch).length > 0 ? batch.nextStepAt : Infinity);
+  const stepAt = tasksOf(batch).length > 0 ? batch.nextStepAt : Infinity;
+  return Math.min(dueAt(batch) ?? Infinity, stepAt, outboxRingsAt(batch.outbox));
 }

@@ -6,7 +6,7 @@ import type { Bill } from "./bill.ts";
 import type { Price } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
-import { isPending, lastGivenUpAt, outboxRingsAt, type Outbox } from "./outbox.ts";
+import { isPending, keptForOutbox, outboxRingsAt, type Outbox } from "./outbox.ts";
 import type { BackOff } from "./retry.ts";
 import type { Webhook } from "./webhook.ts";
 
@@ -165,13 +165,9 @@ export function currentAttempt(job: Job): Attempt | undefined {
   return job.attempts.at(-1);
 }
 
-/** How long a job is kept at least once a delivery of it was given up, so that somebody can see it and have it replayed. */
-const UNDELIVERED_RETENTION_MS = 86_400_000;
-
 /** Until when a finished job's content is kept, unless more is owed to its webhook; null while it is not finished. */
 export function retainedUntil(job: Job): number | null {
-  const givenUpAt = lastGivenUpAt(job.outbox);
-  const least = givenUpAt === null ? 0 : givenUpAt + UNDELIVERED_RETENTION_MS;
+  const least = keptForOutbox(job.outbox);
   switch (job.status) {
     case "completed":
     case "cancelled":

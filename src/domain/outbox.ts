@@ -1,4 +1,4 @@
-import type { DeliveryView, JobWebhookEvent } from "../schema/delivery.ts";
+import type { DeliveryView, WebhookEventName } from "../schema/delivery.ts";
 import {
   nextAttemptMs,
   LONGEST_QUICK_WAIT_MS,
@@ -7,6 +7,7 @@ import {
 } from "./delivery.ts";
 import { iso } from "./instant.ts";
 import type { JobSpec, LogEvent, Ring } from "./job.ts";
+import { kept, withoutOldest } from "./outbox-bounds.ts";
 import { ringDelayMs } from "./retry.ts";
 import { isTerminal, webhookEventOf } from "./webhook.ts";
 
@@ -17,7 +18,7 @@ export type DeliveryAttempt = { token: string; at: number } & Omit<DeliveryOutco
 export type Delivery = {
   /** Its `webhook-id`: the same on every attempt, without a dot. */
   id: string;
-  event: JobWebhookEvent;
+  event: WebhookEventName;
   /** Of its event in the log. */
   seq: number;
   createdAt: number;
@@ -37,29 +38,40 @@ export type Delivery = {
 type Pending = Extract<Delivery, { status: "pending" }>;
 type Settled = Exclude<Delivery["status"], "pending">;
 
-/** Deliveries of one job, in the order of their events. */
+/** Deliveries of one job or batch, in the order of their events. */
 export type Outbox = readonly Delivery[];
 
 /** `job.progress` goes out at most so often, in milliseconds (the contract's number). */
 const PROGRESS_EVERY_MS = 500;
 
-/**
- * Attempts kept of each delivery and of all of them, and deliveries of each job: what is kept must fit a row of 2 MB
- * (platform limit), and an attempt may hold an answer of 2 KB.
- */
+/** Attempts kept of each delivery. */
 const KEPT_ATTEMPTS = 15;
-const KEPT_ATTEMPTS_IN_ALL = 400;
-const KEPT_DELIVERIES = 200;
 
-/** The outbox once these events have happened. The very same one if none of them is asked for. */
+/** Whose events they are, and where they are to go. */
+type Owner = Pick<JobSpec, "uid" | "webhook">;
+
+/** An event that may be delivered, and its place in the log. */
+type Told = { seq: number; event: WebhookEventName };
+
+/** The outbox once these events of a job have happened. The very same one if none of them is asked for. */
 export function owe(
   outbox: Outbox,
-  { uid, webhook }: Pick<JobSpec, "uid" | "webhook">,
+  owner: Owner,
   events: readonly LogEvent[],
   now: number,
 ): Outbox {
+  return oweTold(outbox, owner, events.flatMap(asDelivered), now);
+}
+
+/** The same for events by the names under which they are delivered. */
+export function oweTold(
+  outbox: Outbox,
+  { uid, webhook }: Owner,
+  told: readonly Told[],
+  now: number,
+): Outbox {
   let owed = outbox;
-  for (const { seq, event } of events.flatMap(asDelivered)) {
+  for (const { seq, event } of told) {
     if (webhook?.events.includes(event) !== true) continue;
     const fresh = deliveryOf({ id: `msg_${uid}_${seq}`, event, seq }, owed, now);
     owed = overtaken([...owed, isUnwanted(owed) ? settled(fresh, "gone") : fresh], now);
@@ -76,7 +88,7 @@ function isUnwanted(outbox: Outbox): boolean {
   return attempts.toSorted((one, other) => one.at - other.at).at(-1)?.type === "gone";
 }
 
-function asDelivered(event: LogEvent): { seq: number; event: JobWebhookEvent }[] {
+function asDelivered(event: LogEvent): Told[] {
   const name = webhookEventOf(event);
   return name === null ? [] : [{ seq: event.seq, event: name }];
 }
@@ -141,21 +153,21 @@ function settled(delivery: Delivery, status: Settled): Delivery {
   return { id, event, seq, createdAt, tries, attempts, isReplay, status };
 }
 
-function kept(outbox: Delivery[]): Delivery[] {
-  let excess = outbox.length - KEPT_DELIVERIES;
-  return outbox.filter((delivery) => {
-    const goes = excess > 0 && !isPending(delivery) && !isTerminal(delivery.event);
-    if (goes) excess -= 1;
-    return !goes;
-  });
-}
-
 export function isPending(delivery: Delivery): delivery is Pending {
   return delivery.status === "pending";
 }
 
+/** How long it is kept at least once a delivery was given up, so that somebody can see it and have it replayed. */
+const UNDELIVERED_RETENTION_MS = 86_400_000;
+
+/** Until when whoever owed all this is kept at least; 0: no delivery was given up. */
+export function keptForOutbox(outbox: Outbox): number {
+  const givenUpAt = lastGivenUpAt(outbox);
+  return givenUpAt === null ? 0 : givenUpAt + UNDELIVERED_RETENTION_MS;
+}
+
 /** When the last attempt at a delivery was made that was then given up; null if none was. */
-export function lastGivenUpAt(outbox: Outbox): number | null {
+function lastGivenUpAt(outbox: Outbox): number | null {
   const ends = outbox.flatMap((delivery) =>
     delivery.status === "failed" ? (lastAttemptAt(delivery) ?? []) : [],
   );
@@ -222,18 +234,6 @@ export function attempted(outbox: Outbox, told: AttemptTold, jitter: number, now
   return spaced(overtaken(withoutOldest(others), now), after);
 }
 
-/** Without the oldest attempt if there are too many in all. */
-function withoutOldest(outbox: Outbox): Outbox {
-  const attempts = outbox.flatMap((delivery) => delivery.attempts);
-  if (attempts.length <= KEPT_ATTEMPTS_IN_ALL) return outbox;
-  const oldest = attempts.reduce((one, other) => (other.at < one.at ? other : one));
-  return outbox.map((delivery) =>
-    delivery.attempts.includes(oldest)
-      ? { ...delivery, attempts: delivery.attempts.filter((attempt) => attempt !== oldest) }
-      : delivery,
-  );
-}
-
 function withAttempt(delivery: Delivery, told: AttemptTold, now: number): Delivery {
   const { retryAfterMs: _, ...outcome } = told.outcome;
   const attempt = { token: told.token, at: now - outcome.latencyMs, ...outcome };
@@ -274,7 +274,7 @@ function owedAgain(delivery: Delivery, outbox: Outbox, now: number): Pending {
   return { ...again, dueAt, ...(dueAt > now ? { rings: 0, ringAt: dueAt } : rungNow(0, now)) };
 }
 
-/** A delivery as the job's owner sees it. */
+/** A delivery as the owner of its job or batch sees it. */
 export function deliveryView(delivery: Delivery): DeliveryView {
   const { id, event, status, createdAt, attempts } = delivery;
   return {

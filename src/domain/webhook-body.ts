@@ -1,4 +1,4 @@
-import type { JobWebhookEvent } from "../schema/delivery.ts";
+import type { WebhookEventName } from "../schema/delivery.ts";
 import type { JobView } from "../schema/job.ts";
 import type { LogEvent } from "./job.ts";
 import type { Webhook } from "./webhook.ts";
@@ -15,7 +15,7 @@ export type Seen = { job: JobView; text: Pick<JobView, "result" | "partial_outpu
  * that makes the body longer than the webhook's limit gives way to a link.
  */
 export function webhookBody(
-  name: JobWebhookEvent,
+  name: WebhookEventName,
   event: LogEvent,
   { job, text }: Seen,
   { submittedTo, maxBodyBytes }: Webhook,
@@ -33,7 +33,7 @@ export function webhookBody(
 
 type Told = JobView & { result_url?: string };
 
-function bodyOf(name: JobWebhookEvent, event: LogEvent, data: Told): object {
+function bodyOf(name: WebhookEventName, event: LogEvent, data: Told): object {
   const { job_id, submitted_at } = data;
   const head = { type: name, timestamp: event.at, data, event: name, job_id };
   return { ...head, ...fieldsOf(event, data), submitted_at };

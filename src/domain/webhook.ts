@@ -1,13 +1,13 @@
 import type { CreateJob } from "../schema/job.ts";
-import type { JobWebhookEvent } from "../schema/delivery.ts";
+import type { BatchWebhookEvent, JobWebhookEvent, WebhookEventName } from "../schema/delivery.ts";
 import type { LogEvent } from "./job.ts";
 
-/** Where a job's events are delivered, as it was fixed at submission. */
+/** Where the events of a job or a batch are delivered, as it was fixed at submission. */
 export type Webhook = {
   url: string;
   /** Names the object that keeps deliveries to the URL's origin within bounds. */
   gate: string;
-  events: readonly JobWebhookEvent[];
+  events: readonly WebhookEventName[];
   /** The caller's own headers, sealed; null if there are none. */
   headers: string | null;
   /** The origin the job was submitted to: no webhook may point there, and links to the job begin with it. */
@@ -17,19 +17,20 @@ export type Webhook = {
 };
 
 /** The last word on a job; one of them is always delivered. */
-const TERMINAL_EVENTS: readonly JobWebhookEvent[] = [
-  "job.completed",
-  "job.failed",
-  "job.cancelled",
-];
+const JOB_ENDS: readonly JobWebhookEvent[] = ["job.completed", "job.failed", "job.cancelled"];
+
+/** The same of a batch, until failed items are tried again. */
+export const BATCH_ENDS: readonly BatchWebhookEvent[] = ["batch.completed", "batch.cancelled"];
+
+const TERMINAL_EVENTS: ReadonlySet<WebhookEventName> = new Set([...JOB_ENDS, ...BATCH_ENDS]);
 
 /** Which events a submission asks for: the terminal ones in any case, for a receiver must miss no end, and those it names. */
 export function eventsAskedFor({ webhook_events = [] }: CreateJob): JobWebhookEvent[] {
-  return [...new Set([...webhook_events, ...TERMINAL_EVENTS])];
+  return [...new Set([...webhook_events, ...JOB_ENDS])];
 }
 
-export function isTerminal(event: JobWebhookEvent): boolean {
-  return TERMINAL_EVENTS.includes(event);
+export function isTerminal(event: WebhookEventName): boolean {
+  return TERMINAL_EVENTS.has(event);
 }
 
 /** What a log event is called where it is delivered; null where it never is. */

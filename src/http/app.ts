@@ -3,6 +3,7 @@ import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
 
 import { configOf } from "../settings/config.ts";
+import { batchDeliveries } from "./batch-deliveries.ts";
 import { batchEvents } from "./batch-events.ts";
 import { batchReads } from "./batch-reads.ts";
 import { batchResults } from "./batch-results.ts";
@@ -105,6 +106,7 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", batchReads);
   app.route("/", batchResults);
   app.route("/", batchEvents);
+  app.route("/", batchDeliveries);
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { isUnlimited } from "../domain/account.ts";
 import { itemId, itemUid, type BatchSpec } from "../domain/batch.ts";
 import { iso } from "../domain/instant.ts";
+import { BATCH_ENDS } from "../domain/webhook.ts";
 import { batchIdFor, fingerprintOf, objectName, randomToken } from "../ids.ts";
 import type { BatchContent, BatchSubmitted } from "../ledgers/batch-rpc.ts";
 import { batchOf } from "../ledgers/batch-stub.ts";
@@ -114,7 +115,8 @@ async function webhookOf(
   const submittedTo = new URL(c.req.url).origin;
   const asked = { webhook_url, callback_headers };
   const plan = await planWebhook(asked, { tenant, submittedTo }, c.get("config"));
-  if (plan.ok) return plan.webhook === null ? {} : { webhook: plan.webhook };
+  if (plan.ok)
+    return plan.webhook === null ? {} : { webhook: { ...plan.webhook, events: BATCH_ENDS } };
   const { isUrl, refusals: errors } = plan;
   const detail = errors[0]?.detail ?? "";
   throw new ApiError(isUrl ? "webhook-url-rejected" : "invalid-request", detail, { errors });

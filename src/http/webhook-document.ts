@@ -2,6 +2,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 
 import {
+  BatchCancelledEvent,
+  BatchCompletedEvent,
   JobCancelledEvent,
   JobCompletedEvent,
   JobFailedEvent,
@@ -34,6 +36,17 @@ const EVENTS = [
     summary: "A job was cancelled",
     description: "Whoever cancelled it: `reason` says why.",
   },
+  {
+    body: BatchCompletedEvent,
+    summary: "All items of a batch have ended",
+    description:
+      "Well or not: `data.status_counts` says how many. Comes again, under another id, where failed items were tried again.",
+  },
+  {
+    body: BatchCancelledEvent,
+    summary: "A batch was cancelled",
+    description: "Once its last item has ended.",
+  },
 ];
 
 /** Source: standard-webhooks, spec/standard-webhooks.md; the last two are for receivers that know only those. */
@@ -51,7 +64,7 @@ const SignedHeaders = z.object({
 
 const ANSWERS = {
   "2XX": { description: "Taken; it is not sent again" },
-  410: { description: "The receiver wants nothing more of this job" },
+  410: { description: "The receiver wants nothing more of this job or batch" },
   "4XX": { description: "Sent again later; 429 may say when (`Retry-After`)" },
   "5XX": { description: "Sent again later; 503 may say when (`Retry-After`)" },
 };

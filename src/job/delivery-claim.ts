@@ -10,16 +10,16 @@ const GRACE_MS = 5_000;
 type Claimant = { token: string; forMs: number };
 
 /**
- * Who is at the job's deliveries just now: one consumer at a time. In memory only, for a row would cost more than it
+ * Who is at the deliveries of a job or a batch just now: one consumer at a time. In memory only, for a row would cost more than it
  * saves: after a crash the receiver may get an event twice, which it must be able to bear anyway.
  */
 export class DeliveryClaim {
   #held: { token: string; until: number } | null = null;
 
-  /** What this consumer is to attempt now, for `forMs`. Asked again with the same token it is the same. */
+  /** What this consumer is to attempt now of a job's, for `forMs`. Asked again with the same token it is the same. */
   next(job: Job | null, claimant: Claimant, store: JobStore, now: number): NextDelivery {
     const delivery = job === null ? null : nextDelivery(job.outbox, now);
-    if (job === null || delivery === null || !this.#take(claimant, now)) return { type: "none" };
+    if (job === null || delivery === null || !this.take(claimant, now)) return { type: "none" };
     return owedOf(job, delivery, store);
   }
 
@@ -27,7 +27,8 @@ export class DeliveryClaim {
     if (this.#held?.token === token) this.#held = null;
   }
 
-  #take({ token, forMs }: Claimant, now: number): boolean {
+  /** False: somebody else is at it. */
+  take({ token, forMs }: Claimant, now: number): boolean {
     if (this.#held !== null && this.#held.token !== token && now < this.#held.until) return false;
     this.#held = { token, until: now + forMs + GRACE_MS };
     return true;

@@ -6,7 +6,7 @@ import type { Failure } from "../domain/failure.ts";
 import type { Answer, JobSpec, Route, Submission } from "../domain/job.ts";
 import type { Origin } from "../domain/origin.ts";
 import type { Webhook } from "../domain/webhook.ts";
-import type { DeliveryView, JobWebhookEvent } from "../schema/delivery.ts";
+import type { DeliveryView, WebhookEventName } from "../schema/delivery.ts";
 import type { AttemptView, JobStatus, JobView, KeptRequest } from "../schema/job.ts";
 import type { Needs } from "../schema/message.ts";
 
@@ -50,7 +50,7 @@ export type Owed = {
   jobId: string;
   webhook: Webhook;
   deliveryId: string;
-  event: JobWebhookEvent;
+  event: WebhookEventName;
   body: string;
   /** Its number since the delivery was owed or last replayed, from 1. */
   attempt: number;

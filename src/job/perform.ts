@@ -20,7 +20,7 @@ export function perform(
     case "deliver":
       return tellLater(ctx, env, "webhook", job);
     case "undelivered":
-      return tellLater(ctx, env, "webhook_dead_letter", job, effect.deliveryId);
+      return tellLater(ctx, env, "webhook_dead_letter", job, { delivery: effect.deliveryId });
     case "purge":
       return ctx.waitUntil(departure.purge(job, wakeAt(job)));
     case "forget":

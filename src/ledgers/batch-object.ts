@@ -1,8 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
-import { isUnlimited, type Admission } from "../domain/account.ts";
-import { jobOf, needsRequests, retainedUntil, tasksOf, wakeAt } from "../domain/batch.ts";
+import { dueAt, needsRequests, tasksOf, wakeAt } from "../domain/batch.ts";
 import type { Batch, BatchLogEvent, BatchSpec } from "../domain/batch.ts";
 import type { Told } from "../domain/batch-place.ts";
 import { retryOf, type Dropped } from "../domain/batch-draft.ts";
@@ -13,25 +12,31 @@ import {
   type BatchCommand,
 } from "../domain/batch-transition.ts";
 import { batchViewOf } from "../domain/batch-view.ts";
+import type { DeliveryOutcome } from "../domain/delivery.ts";
 import { isSameSubmission, type Submission } from "../domain/job.ts";
+import { deliveryView, nextDelivery } from "../domain/outbox.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
-import { objectName, replayIdFor } from "../ids.ts";
 import type { Found } from "../job/job-rpc.ts";
+import { DeliveryClaim } from "../job/delivery-claim.ts";
 import { Subscribers } from "../job/subscribers.ts";
 import { logBatch, logFault } from "../log.ts";
 import type { BatchView } from "../schema/batch.ts";
 import type { Tier } from "../schema/job.ts";
+import type { DeliveryView } from "../schema/delivery.ts";
 import { BatchStore } from "../storage/batch-store.ts";
-import { reserveAll, unreserveAll } from "../submit/reservation.ts";
+import { unreserveAll } from "../submit/reservation.ts";
 import type {
   BatchContent,
   BatchLogPage,
   BatchSubmitted,
   EntryPage,
   FailedRetried,
+  NextBatchDelivery,
 } from "./batch-rpc.ts";
+import { bodiesOf, nextBatchDelivery, performForBatch } from "./batch-deliveries.ts";
 import { entriesOf, framesOf, jobIdsOf, logPageOf } from "./batch-reading.ts";
 import { FanOut } from "./fan-out.ts";
+import { admitRetries, worstOfAll } from "./retry-admission.ts";
 
 /** What its jobs tell within so many milliseconds is written down together: one row, however many they are. */
 const JOINED_MS = 100;
@@ -48,6 +53,7 @@ const CARRY_ON_MS = 10_000;
  */
 export class BatchObject extends DurableObject<Env> {
   readonly #store = new BatchStore(this.ctx.storage);
+  readonly #claim = new DeliveryClaim();
   readonly #subscribers = new Subscribers(this.ctx);
   readonly #alarm = new AlarmClock(this.ctx.storage);
   readonly #fanOut = new FanOut(this.env, this.#store, (work) => this.ctx.waitUntil(work));
@@ -109,6 +115,29 @@ export class BatchObject extends DurableObject<Env> {
     return this.#found(tenant, (batch) => logPageOf(batch, this.#store, after));
   }
 
+  nextDelivery(token: string, forMs: number): NextBatchDelivery {
+    return nextBatchDelivery(this.#settled(), this.#claim, { token, forMs }, this.#store);
+  }
+
+  settleDelivery(token: string, deliveryId: string, outcome: DeliveryOutcome): boolean {
+    this.#claim.release(token);
+    if (this.#settled() === null) return false;
+    this.#apply({ type: "settle", deliveryId, token, outcome, jitter: Math.random() });
+    return nextDelivery(this.#settled()?.outbox ?? [], Date.now()) !== null;
+  }
+
+  replayDelivery(deliveryId: string, tenant: string): Found<DeliveryView | null> {
+    return this.#found(tenant, () => {
+      const { outbox } = this.#apply({ type: "replay", deliveryId });
+      const delivery = outbox.find(({ id }) => id === deliveryId);
+      return delivery === undefined ? null : deliveryView(delivery);
+    });
+  }
+
+  deliveries(tenant?: string): Found<DeliveryView[]> {
+    return this.#found(tenant, ({ outbox }) => outbox.map(deliveryView));
+  }
+
   /** Only WebSocket upgrades: `?after=` and `?format=`. What is after the cursor is sent, then what comes. */
   override fetch(request: Request): Response {
     const tenant = request.headers.get("tenant") ?? "";
@@ -126,6 +155,7 @@ export class BatchObject extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.#alarm.stopped();
     try {
+      if (this.#settled() !== null) this.#apply({ type: "ring" });
       await this.#carryOn();
       const batch = this.#settled();
       if (batch !== null) return this.#alarm.set(wakeAt(batch));
@@ -164,9 +194,10 @@ export class BatchObject extends DurableObject<Env> {
     const { batch, indexes } = found.value;
     if (batch.isCancelled) return { type: "found", value: { type: "cancelled" } };
     const now = Date.now();
-    const admission = await this.#admit(batch, indexes, limits, now);
+    const worst = this.#store.about()?.worstNano ?? null;
+    const admission = await admitRetries(this.env, { batch, indexes, limits, now }, worst);
     if (admission !== "free" && admission?.type !== "admitted") {
-      const worstNano = sumOf(indexes.map((index) => this.#worstOf(index)));
+      const worstNano = worstOfAll(worst, indexes);
       return { type: "found", value: { type: "refused", refusal: admission, worstNano } };
     }
     // Some may have been tried again in another way while this one was let in.
@@ -178,35 +209,11 @@ export class BatchObject extends DurableObject<Env> {
     return { type: "found", value: { type: "retried", retried, view: batchViewOf(after) } };
   }
 
-  /** `free`: nobody need be asked. Null: the account could not be reached. */
-  async #admit(
-    batch: Batch,
-    indexes: number[],
-    limits: TenantLimits,
-    now: number,
-  ): Promise<Admission | "free" | null> {
-    if (indexes.length === 0 || isUnlimited(limits)) return "free";
-    const { tenant, uid } = batch.spec;
-    const jobs = indexes.map(async (index) => {
-      const id = await replayIdFor(`dlq_${jobOf(batch, index).uid}`);
-      const job = await objectName(tenant, id);
-      const retry = { uid: retryOf(batch, index, now).uid, job, model: "", user: null };
-      return { ...retry, reserveNano: this.#worstOf(index) };
-    });
-    const asked = { limits, submission: `${uid}_${now}`, submittedAt: now };
-    return reserveAll(this.env, tenant, { ...asked, jobs: await Promise.all(jobs) });
-  }
-
-  /** The most an item's job may cost; null: any sum. */
-  #worstOf(index: number): number | null {
-    return this.#store.about()?.worstNano?.[index] ?? null;
-  }
-
   /** The batch as it stands now. Null: never submitted, or gone. */
   #settled(): Batch | null {
     this.#batch = this.#batch === undefined ? this.#store.load() : this.#batch;
     const batch = this.#batch;
-    if (batch === null || Date.now() < (retainedUntil(batch) ?? Infinity)) return batch;
+    if (batch === null || Date.now() < (dueAt(batch) ?? Infinity)) return batch;
     const { tenant, keyExpiresAt: until } = batch.spec;
     this.#batch = null;
     this.ctx.waitUntil(this.#store.purge({ tenant, until }));
@@ -229,12 +236,13 @@ export class BatchObject extends DurableObject<Env> {
     const customIds = this.#store.about()?.customIds ?? [];
     const after = batchTransition(batch, command, customIds, now);
     if (after.batch === batch) return batch;
-    this.#store.commit(after.batch, after.events);
+    this.#store.commit(after.batch, after.events, bodiesOf(after.batch, after.events));
     if (needsRequests(batch) && !needsRequests(after.batch)) {
       this.#store.dropItems();
       this.#fanOut.forgetItems();
     }
     this.#adopt(after.batch, after.events);
+    for (const effect of after.effects) performForBatch(effect, after.batch, this.ctx, this.env);
     if (batch.spec.reserved) this.#release(after.dropped);
     return after.batch;
   }
@@ -259,18 +267,14 @@ export class BatchObject extends DurableObject<Env> {
     this.ctx.waitUntil(unreserveAll(this.env, tenant, dropped));
   }
 
-  #found<T>(tenant: string, value: (batch: Batch) => T): Found<T> {
+  /** `tenant` undefined: the plumbing asks. */
+  #found<T>(tenant: string | undefined, value: (batch: Batch) => T): Found<T> {
     const batch = this.#settled();
-    if (batch !== null && batch.spec.tenant === tenant) {
-      return { type: "found", value: value(batch) };
-    }
-    const isGone = batch === null && this.#store.gone()?.tenant === tenant;
+    const isOf = (owner: string | undefined) => owner !== undefined && owner === (tenant ?? owner);
+    if (batch !== null && isOf(batch.spec.tenant)) return { type: "found", value: value(batch) };
+    const isGone = batch === null && isOf(this.#store.gone()?.tenant);
     return { type: isGone ? "gone" : "unknown" };
   }
 }
 
 type RetriedBy = { limits: TenantLimits; tier: Tier };
-
-function sumOf(parts: (number | null)[]): number | null {
-  return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);
-}

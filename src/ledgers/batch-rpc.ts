@@ -3,7 +3,9 @@ import type { BatchSpec } from "../domain/batch.ts";
 import type { Told } from "../domain/batch-place.ts";
 import type { Submission } from "../domain/job.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
-import type { Found } from "../job/job-rpc.ts";
+import type { DeliveryOutcome } from "../domain/delivery.ts";
+import type { Found, Owed } from "../job/job-rpc.ts";
+import type { DeliveryView } from "../schema/delivery.ts";
 import type { BatchResult, BatchStatus, BatchView } from "../schema/batch.ts";
 import type { Tier } from "../schema/job.ts";
 
@@ -33,6 +35,10 @@ export type Entry = Pick<BatchResult, "custom_id" | "index" | "job_id"> & {
 /** A run of the items. `more`: there are items behind the last one given. */
 export type EntryPage = { entries: Entry[]; more: boolean; isComplete: boolean };
 
+/** A delivery to be attempted now, as a job owes one. `none`: nothing is due, or somebody is at it. */
+export type OwedByBatch = Omit<Owed, "jobId"> & { batchId: string };
+export type NextBatchDelivery = OwedByBatch | { type: "none" };
+
 /** A run of the log, and where the batch stood; each event's JSON starts with its type. */
 export type BatchLogPage = {
   batchId: string;
@@ -45,7 +51,7 @@ export type BatchLogPage = {
 
 /**
  * A batch's object from outside. Each call may be repeated without harm. `tenant`: whose batch the caller takes it for;
- * another's is unknown.
+ * another's is unknown. The plumbing is nobody's, and names none.
  */
 export interface BatchRpc {
   submit(spec: BatchSpec, content: BatchContent): Promise<BatchSubmitted>;
@@ -62,6 +68,13 @@ export interface BatchRpc {
   ): Promise<Found<FailedRetried>>;
   entries(from: number, most: number, tenant: string): Promise<Found<EntryPage>>;
   log(after: number, tenant: string): Promise<Found<BatchLogPage>>;
+  /** `forMs`: how long the attempt may take. */
+  nextDelivery(token: string, forMs: number): Promise<NextBatchDelivery>;
+  /** True: another delivery is due. */
+  settleDelivery(token: string, deliveryId: string, outcome: DeliveryOutcome): Promise<boolean>;
+  deliveries(tenant?: string): Promise<Found<DeliveryView[]>>;
+  /** Null: the batch has no delivery of this id. */
+  replayDelivery(deliveryId: string, tenant: string): Promise<Found<DeliveryView | null>>;
   /** WebSocket upgrades only: `?after=` and `?format=`; the tenant is the header `tenant`. */
   fetch(request: Request): Promise<Response>;
 }

@@ -6,6 +6,18 @@ export const JobWebhookEvent = z
   .meta({ id: "JobWebhookEvent", description: "The last three are terminal: exactly one, last." });
 export type JobWebhookEvent = z.infer<typeof JobWebhookEvent>;
 
+/** What a webhook can be told of a batch. */
+export const BatchWebhookEvent = z
+  .enum(["batch.completed", "batch.cancelled"])
+  .meta({ id: "BatchWebhookEvent" });
+export type BatchWebhookEvent = z.infer<typeof BatchWebhookEvent>;
+
+/** All that a submission's webhook can be told. */
+export const WebhookEventName = z
+  .enum([...JobWebhookEvent.options, ...BatchWebhookEvent.options])
+  .meta({ id: "WebhookEventName" });
+export type WebhookEventName = z.infer<typeof WebhookEventName>;
+
 export const DeliveryStatus = z
   .enum(["pending", "delivered", "failed", "gone", "superseded"])
   .meta({
@@ -17,11 +29,11 @@ export type DeliveryStatus = z.infer<typeof DeliveryStatus>;
 
 const Instant = z.iso.datetime();
 
-/** One event owed to the job's receiver, and how it went so far. */
+/** One event owed to the receiver of a job or a batch, and how it went so far. */
 export const DeliveryView = z
   .object({
     delivery_id: z.string().meta({ description: "Also the `webhook-id` of every attempt." }),
-    event: JobWebhookEvent,
+    event: WebhookEventName,
     status: DeliveryStatus,
     created_at: Instant,
     next_attempt_at: Instant.nullable(),

@@ -24,10 +24,11 @@ export type Doorbell = z.infer<typeof Doorbell>;
 
 /**
  * The same for what a job owes its webhook. `gate`: of the receiver's origin, so that it can be asked before the job.
- * `delivery`: the one that was given up, on its way to the dead-letter queue.
+ * `delivery`: the one that was given up, on its way to the dead-letter queue. `of`: whose object `job` names; absent: a job's.
  */
 export const DeliveryNotice = Doorbell.pick({ job: true }).extend({
   gate: z.string().min(1).max(128),
   delivery: z.string().max(128).optional(),
+  of: z.literal("batch").optional(),
 });
 export type DeliveryNotice = z.infer<typeof DeliveryNotice>;

@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { BatchView } from "./batch.ts";
+import { BatchWebhookEvent } from "./delivery.ts";
 import { ErrorCode, JobResult, JobView } from "./job.ts";
 
 const Instant = z.iso.datetime();
@@ -73,6 +75,54 @@ export const JobCancelledEvent = told("job.cancelled", {
   reason: z.string(),
   cancelled_at: Instant,
 }).meta({ id: "JobCancelledEvent" });
+
+/** The batch as it was when it ended; tried again, it may end once more. */
+function toldOfBatch<Type extends string>(type: Type, id: string, view: BatchView) {
+  const example = {
+    type,
+    timestamp: "2026-11-01T12:00:08.164Z",
+    data: view,
+    event: type,
+    batch_id: view.batch_id,
+  };
+  return z
+    .object({
+      type: z.literal(type),
+      timestamp: Instant.meta({ description: "When it ended: the same on every attempt." }),
+      data: BatchView,
+      event: z.literal(type).meta({ description: "The same as `type`." }),
+      batch_id: z.string(),
+    })
+    .meta({ id, example });
+}
+
+const openExample = BatchView.meta()?.["example"] as BatchView;
+const endedExample: BatchView = {
+  ...openExample,
+  progress: 100,
+  status_counts: { ...openExample.status_counts, completed: openExample.total, active: 0 },
+  is_complete: true,
+};
+
+export const BatchCompletedEvent = toldOfBatch("batch.completed", "BatchCompletedEvent", {
+  ...endedExample,
+  status: "completed",
+  completed_at: "2026-11-01T12:00:08.164Z",
+});
+
+export const BatchCancelledEvent = toldOfBatch("batch.cancelled", "BatchCancelledEvent", {
+  ...endedExample,
+  status: "cancelled",
+  cancelled_at: "2026-11-01T12:00:08.164Z",
+});
+
+/** What a batch's webhook is sent. */
+export const BatchWebhookBody = z.object({
+  ...BatchCompletedEvent.shape,
+  type: BatchWebhookEvent,
+  event: BatchWebhookEvent,
+});
+export type BatchWebhookBody = z.infer<typeof BatchWebhookBody>;
 
 /** What a job's webhook is sent, by its type. */
 export const JobWebhookBody = z.discriminatedUnion("type", [

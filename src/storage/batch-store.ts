@@ -1,5 +1,6 @@
 import type { Batch, BatchLogEvent, BatchSpec } from "../domain/batch.ts";
 import type { BatchItems } from "../domain/batch-items.ts";
+import type { Delivery } from "../domain/outbox.ts";
 
 /** The most each item's job may cost (null: any sum), where that was reserved. */
 export type Worst = (number | null)[] | null;
@@ -7,8 +8,11 @@ export type Worst = (number | null)[] | null;
 /** What does not change: whose it is, and what of its items outlives their requests. */
 export type About = { spec: BatchSpec; customIds: (string | null)[] | null; worstNano: Worst };
 
-/** What one transition leaves behind, in one row: its events, and the batch after them. */
-type Commit = { events: BatchLogEvent[]; batch: Omit<Batch, "spec"> };
+/** What one transition leaves behind, in one row: its events, what is to be delivered of them, and the batch after them. */
+type Commit = { events: BatchLogEvent[]; batch: Omit<Batch, "spec">; bodies?: Bodies };
+
+/** What is to be delivered, exactly as it is sent each time, by delivery. */
+type Bodies = Record<string, string>;
 
 /** That the id was used, and until when it is taken. */
 type Gone = { tenant: string; until: number };
@@ -63,9 +67,17 @@ export class BatchStore {
   }
 
   /** Writes one row: a new one for events, otherwise in the place of the last. */
-  commit(batch: Batch, events: BatchLogEvent[]): void {
+  commit(batch: Batch, events: BatchLogEvent[], bodies: Bodies): void {
     const last = events.length > 0 ? undefined : this.#storage.kv.get<Commit>(keyOf(batch.seq));
-    this.#put(batch, last?.events ?? events);
+    this.#put(batch, last?.events ?? events, last?.bodies ?? bodies);
+  }
+
+  /** What is to be delivered of the event `seq`; null if nothing is. */
+  body({ id, seq }: Pick<Delivery, "id" | "seq">): string | null {
+    for (const [, { bodies }] of this.#commits({ start: keyOf(seq), limit: 1 })) {
+      return bodies?.[id] ?? null;
+    }
+    return null;
   }
 
   /** What is still needed of the requests; null once it is not. */
@@ -106,9 +118,10 @@ export class BatchStore {
     return this.#storage.deleteAll();
   }
 
-  #put(changed: Batch, events: BatchLogEvent[]): void {
+  #put(changed: Batch, events: BatchLogEvent[], bodies: Bodies = {}): void {
     const { spec: _, ...batch } = changed;
-    this.#storage.kv.put(keyOf(batch.seq), { events, batch } satisfies Commit);
+    const told = Object.keys(bodies).length > 0 ? { bodies } : {};
+    this.#storage.kv.put(keyOf(batch.seq), { events, batch, ...told } satisfies Commit);
   }
 
   #commits(range: Omit<SyncKvListOptions, "prefix">): Iterable<[string, Commit]> {

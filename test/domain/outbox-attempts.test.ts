@@ -4,7 +4,7 @@ import {
   attempted,
   deliveryView,
   hasComeDue,
-  lastGivenUpAt,
+  keptForOutbox,
   nextDelivery,
   outboxRingsAt,
   replayed,
@@ -37,10 +37,10 @@ describe("an end that cannot be delivered", () => {
     expect(outboxRingsAt(outbox)).toBe(Infinity);
   });
 
-  it("was given up with its latest attempt, though an older one is told late", () => {
+  it("is kept for a day from its latest attempt, though an older one is told late", () => {
     const { outbox, at } = failing(12);
     const late = tried(outbox, 3, { ...BROKEN, latencyMs: MINUTE }, at + SECOND, "thought-dead");
-    expect(lastGivenUpAt(late)).toBe(at);
+    expect([keptForOutbox(late), keptForOutbox(ENDED)]).toEqual([at + DAY, 0]);
   });
 
   it("is tried no sooner than its receiver asks", () => {

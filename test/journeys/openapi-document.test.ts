@@ -1,7 +1,7 @@
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { JobWebhookEvent } from "../../src/schema/delivery.ts";
+import { WebhookEventName } from "../../src/schema/delivery.ts";
 import { startJourney, type Journey } from "../support/journey.ts";
 import { OpenApiJudge, type OpenApi } from "../support/openapi.ts";
 
@@ -103,6 +103,6 @@ describe("the document", () => {
 
   it("describes every event that a job's webhook may ask for", () => {
     const { webhooks = {} } = JSON.parse(source) as { webhooks?: object };
-    expect(Object.keys(webhooks)).toEqual(JobWebhookEvent.options);
+    expect(Object.keys(webhooks)).toEqual(WebhookEventName.options);
   });
 });

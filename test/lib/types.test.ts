@@ -1,7 +1,8 @@
 import { describe, expectTypeOf, it } from "vitest";
 
 import type * as Client from "../../lib/client.ts";
-import type { Job, JobResult, WebhookEvent } from "../../lib/webhooks.ts";
+import type { Batch, Job, JobResult, WebhookEvent } from "../../lib/webhooks.ts";
+import type { BatchView } from "../../src/schema/batch.ts";
 import type * as Delivery from "../../src/schema/delivery.ts";
 import type * as Problem from "../../src/schema/error.ts";
 import type * as Event from "../../src/schema/event.ts";
@@ -20,6 +21,7 @@ describe("the types that users import", () => {
     expectTypeOf<Client.JobAccepted>().toEqualTypeOf<InJson<Schema.JobAccepted>>();
     expectTypeOf<Client.JobReplayed>().toEqualTypeOf<InJson<Schema.JobReplayed>>();
     expectTypeOf<Client.Job>().toEqualTypeOf<InJson<Schema.JobView>>();
+    expectTypeOf<Batch>().toEqualTypeOf<InJson<BatchView>>();
     expectTypeOf<Client.Attempt>().toEqualTypeOf<InJson<Schema.AttemptView>>();
     expectTypeOf<Client.JobEvent>().toEqualTypeOf<InJson<Event.JobEvent>>();
     expectTypeOf<Client.EventPage>().toEqualTypeOf<InJson<Event.EventPage>>();
@@ -51,6 +53,9 @@ function told(event: WebhookEvent) {
     case "job.started":
     case "job.progress":
       return expectTypeOf(event.data).toEqualTypeOf<Job>();
+    case "batch.completed":
+    case "batch.cancelled":
+      return expectTypeOf(event.data.status_counts.failed).toEqualTypeOf<number>();
     case "webhook.test":
       return expectTypeOf(event.data).toEqualTypeOf<Record<string, unknown>>();
     case "dead_letter.threshold":

@@ -53,8 +53,10 @@ function ask(id: string, query = "", headers: Record<string, string> = {}): Prom
   return request(OPEN, `/api/batches/${id}/events${query}`, { headers });
 }
 
-function upgrade(): Request {
-  return new Request("https://log/", { headers: { upgrade: "websocket" } });
+/** What an upgrade is answered. */
+async function status(id: string, tenant = TENANT): Promise<number> {
+  const upgrade = new Request("https://log/", { headers: { upgrade: "websocket" } });
+  return (await (await logOf(id, tenant)).fetch(upgrade)).status;
 }
 
 describe("a subscriber of a batch", () => {
@@ -110,8 +112,6 @@ describe("a subscriber of a batch", () => {
     const key = newName();
     await sendBatch({ requests: [{ prompt: "a", retention_seconds: 60 }] }, key);
     await carryOn(key);
-    const status = async (id: string, tenant = TENANT) =>
-      (await (await logOf(id, tenant)).fetch(upgrade())).status;
     expect([await status(key, "rival"), await status(newName())]).toEqual([404, 404]);
     await complete(key, 0);
     passTime(61_000);

@@ -6,6 +6,10 @@ import { freshPrompt } from "./journey.ts";
 import type { Ask } from "./tenant-answers.ts";
 
 const ONE = "/api/batches/{id}";
+const REPLAY = `${ONE}/deliveries/{delivery_id}/replay`;
+
+/** Where nobody listens. */
+const DEAD_HOOK = "http://127.0.0.1:9/hook";
 
 /** Has the routes about batches give every answer they have. `ask`: asks, and judges what is answered. */
 export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
@@ -40,6 +44,7 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
   await of("POST", "/retry-failed", 202, "documented");
   await batches.ended("documented");
   await of("POST", "/tokens", 201, "documented");
+  await askAboutDeliveries(api, ask);
   const waiting = await batches.submit({
     requests: [{ prompt: freshPrompt(), delay_seconds: 600 }],
   });
@@ -52,6 +57,7 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
     ["GET", "/results"],
     ["GET", "/events"],
     ["POST", "/tokens"],
+    ["GET", "/deliveries"],
     ["POST", "/cancel"],
     ["POST", "/retry-failed"],
   ];
@@ -61,7 +67,26 @@ export async function askAboutBatches(api: Api, ask: Ask): Promise<void> {
   const status = async () => (await api.fetch("/api/batches/gone")).status;
   await expect.poll(status, { timeout: 20_000 }).toBe(410);
   for (const [method, path] of routes) await of(method, path, 410, "gone");
+  await ask("POST", REPLAY, 410, { url: "/api/batches/gone/deliveries/msg_x/replay" });
   await send(410, brief, { "idempotency-key": "gone" });
+}
+
+/** The same of what a batch's webhook was sent. */
+async function askAboutDeliveries(api: Api, ask: Ask): Promise<void> {
+  const batches = new Batches(api);
+  const { batch_id } = await batches.submit({
+    requests: [{ prompt: freshPrompt(), retention_seconds: 1 }],
+    webhook_url: DEAD_HOOK,
+  });
+  await batches.ended(batch_id);
+  const url = `/api/batches/${batch_id}/deliveries`;
+  await ask("GET", `${ONE}/deliveries`, 200, { url });
+  const { deliveries } = (await (await api.fetch(url)).json()) as {
+    deliveries: { delivery_id: string }[];
+  };
+  const [owed] = deliveries;
+  await ask("POST", REPLAY, 202, { url: `${url}/${owed?.delivery_id}/replay` });
+  await ask("POST", REPLAY, 404, { url: `${url}/msg_none/replay` });
 }
 
 /** The same of the events of a batch that has ended. */

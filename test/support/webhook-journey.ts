@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { DeliveryView } from "../../src/schema/delivery.ts";
 import type { CreateJob } from "../../src/schema/job.ts";
 import type { WebhookSecretRotated } from "../../src/schema/webhook.ts";
-import { JobWebhookBody } from "../../src/schema/webhook-event.ts";
+import { BatchWebhookBody, JobWebhookBody } from "../../src/schema/webhook-event.ts";
 import { expectJson, type Api } from "./api.ts";
 import { expectGenuine } from "./genuine.ts";
 import { freshPrompt } from "./journey.ts";
@@ -14,6 +14,9 @@ type Vars = Record<string, string>;
 
 /** A delivery that was proven genuine, read. */
 export type Taken = Received & { id: string; event: JobWebhookBody };
+
+/** The same of a batch. */
+export type TakenOfBatch = Received & { id: string; event: BatchWebhookBody };
 
 /** A journey whose jobs may send to a receiver of ours, and to `others`: origins. */
 export async function startWebhookJourney<J extends { api: Api; close: () => Promise<void> }>(
@@ -63,13 +66,18 @@ export class Webhooks {
     return { before, secret };
   }
 
-  /** Submits a job to a path of its own on the receiver, which does as planned. */
-  async submit(steps: Step[], job: CreateJob = {}): Promise<{ id: string; path: string }> {
+  /** A path of its own on the receiver, which does there as planned. */
+  hook(steps: Step[]): { path: string; webhook_url: string } {
     this.#paths += 1;
     const path = `/hook-${this.#paths}`;
     if (steps.length > 0) this.#receiver.plan(path, ...steps);
+    return { path, webhook_url: this.#receiver.url(path) };
+  }
+
+  /** Submits a job to a path of its own. */
+  async submit(steps: Step[], job: CreateJob = {}): Promise<{ id: string; path: string }> {
+    const { path, webhook_url } = this.hook(steps);
     const input = job.messages === undefined ? { prompt: freshPrompt() } : {};
-    const webhook_url = this.#receiver.url(path);
     const { job_id } = await this.#api.submit({ webhook_url, ...input, ...job });
     return { id: job_id, path };
   }
@@ -113,21 +121,42 @@ export class Webhooks {
     return this.#api.fetch(path, { method: "POST" });
   }
 
+  /** The first `count` deliveries of batches to a path. */
+  async takenOfBatch(path: string, count: number): Promise<TakenOfBatch[]> {
+    const received = await this.#receiver.received(count, { path });
+    return Promise.all(received.map((one) => this.#readOfBatch(one)));
+  }
+
   /** Proves all that came and was not looked at yet. */
   async audit(): Promise<void> {
     const fresh = this.#receiver.all.slice(this.#audited);
     this.#audited += fresh.length;
-    for (const received of fresh) await this.read(received);
+    for (const received of fresh) {
+      await (received.text.startsWith('{"type":"batch.')
+        ? this.#readOfBatch(received)
+        : this.read(received));
+    }
   }
 
   /** A delivery that anybody of ours received, proven. */
   async read(received: Received): Promise<Taken> {
-    await expectGenuine(received, this.#secret);
-    const event = JobWebhookBody.parse(JSON.parse(received.text));
-    const schema = ["post", "requestBody", "content", "application/json", "schema"];
-    const faults = this.#judge.faultsAt(["webhooks", event.type, ...schema], event);
-    expect(faults).toEqual([]);
+    const event = JobWebhookBody.parse(await this.#proven(received));
     expect([event.event, event.data.job_id]).toEqual([event.type, event.job_id]);
     return { ...received, id: received.headers["webhook-id"] ?? "", event };
+  }
+
+  async #readOfBatch(received: Received): Promise<TakenOfBatch> {
+    const event = BatchWebhookBody.parse(await this.#proven(received));
+    expect([event.event, event.data.batch_id]).toEqual([event.type, event.batch_id]);
+    return { ...received, id: received.headers["webhook-id"] ?? "", event };
+  }
+
+  /** What a delivery tells that is signed by our secret, and as the document says. */
+  async #proven(received: Received): Promise<unknown> {
+    await expectGenuine(received, this.#secret);
+    const event = JSON.parse(received.text) as { type: string };
+    const schema = ["post", "requestBody", "content", "application/json", "schema"];
+    expect(this.#judge.faultsAt(["webhooks", event.type, ...schema], event)).toEqual([]);
+    return event;
   }
 }
