@@ -7,6 +7,7 @@ import { dollars } from "../domain/money.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { reserve, unreserve, type Candidate, type Door } from "../submit/reservation.ts";
 import type { App } from "./context.ts";
+import { problems, type Refused } from "./document.ts";
 import { ApiError } from "./errors.ts";
 import { rateLimitHeaders, seconds } from "./rate-limit.ts";
 
@@ -27,6 +28,14 @@ export const RateLimit = {
     example: '"submit";q=600;w=60, "queued";q=1000;qu="concurrent-requests"',
   },
 };
+
+/** How a submission may be refused once its tenant's limits were asked, for the document. */
+export function refusals<S extends 402 | 409 | 410 | 422 | 429>(...statuses: S[]) {
+  const refused = Object.entries<Refused>(problems(...statuses)).map(([status, answer]) => {
+    return [status, { ...answer, headers: { ...answer.headers, ...RateLimit } }];
+  });
+  return Object.fromEntries(refused) as Record<S, Refused>;
+}
 
 /** Lets submissions in while the operator takes any. Comes before the body is read. */
 export const openIntake = createMiddleware<App>(async (c, next) => {
