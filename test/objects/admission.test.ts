@@ -49,6 +49,13 @@ describe("a submission's answer", () => {
     expect((await submit(env)).status).toBe(202);
   });
 
+  it("is 429 where none may be submitted at all, and holds out no hope of a second", async () => {
+    const answer = await submit(limited({ SUBMITS_PER_MINUTE: "0" }));
+    expect(answer.headers.get("ratelimit")).toBe('"submit";r=0');
+    expect(answer.headers.get("retry-after")).toBe("60");
+    expect((await answer.json<Problem>()).detail).not.toContain("room for one");
+  });
+
   it("is 429 while as many jobs are open as may be, and says nothing of limits that are not", async () => {
     const env = limited({ MAX_QUEUED_JOBS: "1" });
     await submit(env);
