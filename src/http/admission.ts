@@ -11,7 +11,7 @@ import { problems, type Refused } from "./document.ts";
 import { ApiError } from "./errors.ts";
 import { rateLimitHeaders, seconds } from "./rate-limit.ts";
 
-/** How long who meets a pause of unknown length, or a full queue, is asked to wait, in seconds. */
+/** How long who meets a pause of unknown length, a limit of nothing among them, or a full queue is asked to wait, in seconds. */
 const PAUSED_SECONDS = 60;
 const FULL_SECONDS = 10;
 
@@ -88,8 +88,12 @@ function refusalOf(admission: Refusal, { worstNano }: Candidate): ApiError {
   const headers = rateLimitHeaders(admission.quota);
   switch (admission.type) {
     case "rate": {
-      const wait = seconds(admission.quota.rate?.resetMs ?? 0);
-      const detail = `Too many jobs were submitted in a minute; there is room for one in ${wait} s`;
+      const resetMs = admission.quota.rate?.resetMs ?? null;
+      const wait = resetMs === null ? PAUSED_SECONDS : seconds(resetMs);
+      const detail =
+        resetMs === null
+          ? "This tenant may submit no jobs for the moment"
+          : `Too many jobs were submitted in a minute; there is room for one in ${wait} s`;
       const waited = { ...headers, "retry-after": String(wait) };
       return new ApiError("too-many-requests", detail, { headers: waited });
     }
