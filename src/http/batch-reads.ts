@@ -7,7 +7,7 @@ import type { Found } from "../job/job-rpc.ts";
 import type { BatchRpc } from "../ledgers/batch-rpc.ts";
 import { batchOf } from "../ledgers/batch-stub.ts";
 import { BatchRetried, BatchView } from "../schema/batch.ts";
-import { openIntake, RateLimit, refusalOf, refusals, unreachable } from "./admission.ts";
+import { openIntake, RateLimit, refusalOf, refusals, tellQuota, unreachable } from "./admission.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid, RetryAfter } from "./document.ts";
@@ -95,6 +95,7 @@ batchReads.openapi(retryRoute, async (c) => {
   const result = foundBatch(await batch.retryFailed({ limits, tier }, tenant));
   switch (result.type) {
     case "retried":
+      if (result.quota !== null) tellQuota(c, result.quota);
       return c.json({ ...result.view, retried: result.retried }, 202);
     case "cancelled":
       throw new ApiError("batch-cancelled", "A batch that was cancelled cannot be tried again");
