@@ -12,13 +12,12 @@ import { BatchAccepted, BatchReplayed, CreateBatch } from "../schema/batch.ts";
 import { planBatch, type BatchPlan } from "../submit/plan-batch.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { reserveAll, unreserveAll } from "../submit/reservation.ts";
-import { openIntake, RateLimit, refusalOf, tellQuota, unreachable } from "./admission.ts";
+import { openIntake, RateLimit, refusalOf, refusals, tellQuota, unreachable } from "./admission.ts";
 import { needs } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
-import { problems, refuseInvalid } from "./document.ts";
+import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { ApiError, batchGone, keyReused } from "./errors.ts";
-import { RetryAfter } from "./jobs.ts";
 import { IdempotencyKey, refuseMalformedKey } from "./submissions.ts";
 import { subscriptionToBatch } from "./tokens.ts";
 
@@ -56,7 +55,8 @@ const submitRoute = createRoute({
       },
       content: { "application/json": { schema: BatchReplayed } },
     },
-    ...problems(400, 401, 402, 403, 410, 413, 415, 422, 429, 431, 500, 503),
+    ...refusals(402, 410, 422, 429),
+    ...problems(400, 401, 403, 413, 415, 431, 500, 503),
   },
 });
 

@@ -10,14 +10,14 @@ import { claimNamed } from "../ledgers/claim-stub.ts";
 import { planJob, type Plan, type Submission } from "../submit/plan.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
-import { openIntake, RateLimit, submitAdmitted } from "./admission.ts";
+import { openIntake, RateLimit, refusals, submitAdmitted } from "./admission.ts";
 import { needs, whileLetIn } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
-import { problems, refuseInvalid } from "./document.ts";
+import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { ApiError, jobGone, keyReused } from "./errors.ts";
 import { endInTime } from "./changes.ts";
-import { jobStub, RetryAfter } from "./jobs.ts";
+import { jobStub } from "./jobs.ts";
 import { preferredWait } from "./prefer.ts";
 import { subscriptionTo } from "./tokens.ts";
 
@@ -74,7 +74,8 @@ const submitRoute = createRoute({
       description: "Submitted before; or, where `Prefer: wait` was asked for, the finished job",
       content: { "application/json": { schema: z.union([JobReplayed, JobView]) } },
     },
-    ...problems(400, 401, 402, 403, 410, 413, 415, 422, 429, 431, 500, 503),
+    ...refusals(402, 410, 422, 429),
+    ...problems(400, 401, 403, 413, 415, 431, 500, 503),
   },
 });
 

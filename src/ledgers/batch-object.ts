@@ -41,6 +41,12 @@ import { admitRetries, worstOfAll } from "./retry-admission.ts";
 /** What its jobs tell within so many milliseconds is written down together: one row, however many they are. */
 const JOINED_MS = 100;
 
+/**
+ * Between two steps, in milliseconds, so that others get their turn: in the local runtime all objects share a thread, and
+ * what they do among themselves comes before all that arrives.
+ */
+const BREATH_MS = 10;
+
 /** How soon a step is made again whose object died with it. */
 const CARRY_ON_MS = 10_000;
 
@@ -176,6 +182,7 @@ export class BatchObject extends DurableObject<Env> {
       const before = batch;
       const outcomes = await Promise.all(tasks.map((task) => this.#fanOut.deal(before, task)));
       this.#apply({ type: "step", outcomes });
+      await scheduler.wait(BREATH_MS);
     }
   }
 
@@ -206,7 +213,8 @@ export class BatchObject extends DurableObject<Env> {
     if (admission !== "free") this.#release(over.map((index) => retryOf(batch, index, now)));
     const after = this.#apply({ type: "retry", indexes, tier }, now);
     const retried = indexes.length - over.length;
-    return { type: "found", value: { type: "retried", retried, view: batchViewOf(after) } };
+    const quota = admission === "free" ? null : admission.quota;
+    return { type: "found", value: { type: "retried", retried, view: batchViewOf(after), quota } };
   }
 
   /** The batch as it stands now. Null: never submitted, or gone. */

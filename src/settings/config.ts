@@ -93,6 +93,8 @@ const Settings = z.object({
   HEALTH_MAX_QUEUE_AGE_SECONDS: number(300, 1),
   HEALTH_MAX_LONG_QUEUE_AGE_SECONDS: number(1_800, 1),
   HEALTH_MAX_WEBHOOK_QUEUE_AGE_SECONDS: number(3_600, 1),
+  /** The same of a job that is parked at its provider. */
+  HEALTH_MAX_PARKED_AGE_SECONDS: number(300, 1),
 
   /** How long a subscribe token lets a browser follow its job, and a connection opened with it live. */
   SUBSCRIBE_TOKEN_SECONDS: number(900, 1, 86_400),

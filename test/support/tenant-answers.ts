@@ -2,6 +2,7 @@ import { expect } from "vitest";
 
 import type { Api } from "./api.ts";
 
+/** Asks, and has the document judge what is answered. */
 export type Ask = (
   method: string,
   path: string,
