@@ -1,6 +1,8 @@
 import { LANES, type Lane } from "../../src/domain/lane.ts";
-import { PermitDesk, type ParkedJobs, type Wish } from "../../src/domain/permit-desk.ts";
+import { PermitDesk, type ParkedJobs } from "../../src/domain/permit-desk.ts";
+import type { Permit, Wish } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
+import type { Concurrency } from "../../src/domain/places.ts";
 import type { Turn } from "../../src/domain/turns.ts";
 import { seeded } from "../support/random.ts";
 import { NOW } from "./fixtures.ts";
@@ -55,8 +57,22 @@ export type Simulated = { job: string; lane: Lane; tenant: string; at: number; c
 /** Consumers of a lane's queue, as many as wrangler.toml allows. */
 const CONSUMERS: Record<Lane, number> = { high: 250, normal: 250, low: 100, long: 50 };
 
+/** Of these, how many calls one provider has at once (LANE_CONCURRENCY_*). */
+export const CONCURRENCY: Concurrency = { high: 225, normal: 225, low: 90, long: 45 };
+
+/** A desk whose provider bears as many calls at once as one likes. */
+export const ENDLESS: Concurrency = {
+  high: Infinity,
+  normal: Infinity,
+  low: Infinity,
+  long: Infinity,
+};
+
 /** The way of a message through its queue, at most. */
 export const MESSAGE_MS = 1_000;
+
+/** What an attempt may last beyond its own time. */
+const LEASE_MS = 60_000;
 
 /**
  * A provider's desk, the queues of its lanes and their consumers, in a time of its own: a job's message comes to a consumer,
@@ -76,8 +92,9 @@ export class PermitWorld {
   #alarmAt = Infinity;
   now = NOW;
 
-  constructor(limits: Limits, { callMs = 10_000, seed = 1 } = {}) {
-    this.desk = new PermitDesk(this.parked, limits, 0, "world");
+  constructor(limits: Limits, { callMs = 10_000, seed = 1, concurrency = CONCURRENCY } = {}) {
+    const settings = { limits, concurrency, restedSince: 0, era: "world" };
+    this.desk = new PermitDesk(this.parked, settings);
     this.#random = seeded(seed);
     this.#callMs = callMs;
   }
@@ -118,16 +135,26 @@ export class PermitWorld {
       if (job === undefined) return;
       const { at: since, ...wish } = job;
       this.asked++;
-      const verdict = this.desk.ask({ ...wish, tokens: 1_000, since }, 1, this.now);
+      const needs = { tokens: 1_000, since, lastsMs: this.#callMs + LEASE_MS };
+      const verdict = this.desk.ask({ ...wish, ...needs }, 1, this.now);
       this.#follow();
       if (verdict.type === "parked") continue;
       job.calledAt = this.now;
       this.#free[lane] -= 1;
       this.#after(this.#callMs, () => {
         this.#free[lane] += 1;
+        this.#told(verdict.permit);
         this.#consume(lane);
       });
     }
+  }
+
+  /** The call under this permit is over. */
+  #told({ id }: Permit): void {
+    this.asked++;
+    const remaining = id === null ? [] : [{ id, calls: 0 }];
+    this.desk.hear({ spent: [], remaining, tokens: 0 }, this.now);
+    this.#follow();
   }
 
   #follow(): void {

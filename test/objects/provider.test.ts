@@ -5,13 +5,13 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Lane } from "../../src/domain/lane.ts";
 import type { Learned } from "../../src/domain/learned.ts";
 import type { Asker } from "../../src/domain/permit-blocks.ts";
-import type { Verdict, Wish } from "../../src/domain/permit-desk.ts";
+import type { Verdict, Wish } from "../../src/domain/permit.ts";
 import type { ProviderRpc } from "../../src/ledgers/provider-rpc.ts";
 import { providerNamed } from "../../src/ledgers/provider-stub.ts";
 import { DAY_MS, holdClock, logged, newName, NOTHING_STORED, passTime, queues } from "./support.ts";
 
 const SECOND = 1_000;
-const ASKER: Asker = { most: 1, spent: [], tokens: 0 };
+const ASKER: Asker = { most: 1, spent: [], remaining: [], tokens: 0 };
 
 /** A provider of its own for each test. No setting knows it, so it has the limits that are ordered. */
 let name = "";
