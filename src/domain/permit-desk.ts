@@ -88,7 +88,7 @@ export class PermitDesk {
 
   /** What has changed of the rules. */
   rule(rules: { limits: Limits; paused: boolean; blockedUntil: number }, now: number): void {
-    this.#permits.pass(now);
+    this.#pass(now);
     this.#permits.limits = rules.limits;
     this.#isPaused = rules.paused;
     this.#blockedUntil = rules.blockedUntil;
@@ -116,6 +116,7 @@ export class PermitDesk {
 
   /** What became of permits. Safe to repeat but for `tokens`. */
   hear({ spent, remaining, tokens }: News, now: number): void {
+    if (spent.length + remaining.length === 0 && tokens === 0) return;
     this.#pass(now);
     for (const { id, rest } of spent) this.#permits.settle(id, rest);
     for (const { id, calls } of remaining) this.#places.keep(id, calls);
@@ -123,7 +124,7 @@ export class PermitDesk {
     this.serve(now);
   }
 
-  /** Nothing but what it says: whoever asks changes nothing. */
+  /** As of when the desk was last told the time. To ask changes nothing. */
   standing(lane: Lane): Standing {
     return { running: this.#places.taken(lane), concurrency: this.#places.concurrency[lane] };
   }
@@ -161,8 +162,10 @@ export class PermitDesk {
     if (this.#isPaused || this.#turns.lanes.length === 0) return Infinity;
     if (now < this.#blockedUntil) return this.#blockedUntil;
     const next = this.#next();
-    const untils = [...this.#reserved.values()].map(({ until }) => until);
-    if (next === null) return Math.min(this.#places.nextUntil(this.#turns.lanes), ...untils);
+    if (next === null) {
+      const untils = [...this.#reserved.values()].map(({ until }) => until);
+      return Math.min(this.#places.nextUntil(this.#turns.lanes), ...untils);
+    }
     return now + Math.max(NEXT_TURNS_MS, Math.ceil(this.#waitMs(next)));
   }
 
@@ -238,7 +241,9 @@ export class PermitDesk {
   }
 
   #reservedFor(lane: Lane): number {
-    return [...this.#reserved.values()].filter((reserved) => reserved.lane === lane).length;
+    let count = 0;
+    for (const reserved of this.#reserved.values()) if (reserved.lane === lane) count++;
+    return count;
   }
 
   /** What a lane leaves is left for better ones. Where those wait themselves, whose turn it is has the next permit. */

@@ -17,6 +17,9 @@ export class Places {
   readonly #held = new Map<string, Held>();
   readonly #taken: Record<Lane, number> = { high: 0, normal: 0, low: 0, long: 0 };
 
+  /** No place is free by its time before this. */
+  #noneBefore = Infinity;
+
   constructor(concurrency: Concurrency) {
     this.concurrency = concurrency;
   }
@@ -43,6 +46,7 @@ export class Places {
   take(id: string, held: Held): void {
     this.#held.set(id, { ...held });
     this.#taken[held.lane] += held.calls;
+    this.#noneBefore = Math.min(this.#noneBefore, held.until);
   }
 
   /** Of these places no more than so many are still needed. Safe to repeat, and of those that are free it changes nothing. */
@@ -55,12 +59,17 @@ export class Places {
   }
 
   pass(now: number): void {
+    if (now < this.#noneBefore) return;
     for (const [id, { until }] of this.#held) if (until <= now) this.keep(id, 0);
+    this.#noneBefore = this.#firstUntil([...this.#held.values()]);
   }
 
   /** When the next place of these lanes is free, though nobody says so. */
   nextUntil(lanes: readonly Lane[]): number {
-    const held = [...this.#held.values()].filter(({ lane }) => lanes.includes(lane));
+    return this.#firstUntil([...this.#held.values()].filter(({ lane }) => lanes.includes(lane)));
+  }
+
+  #firstUntil(held: Held[]): number {
     return Math.min(Infinity, ...held.map(({ until }) => until));
   }
 }

@@ -5,12 +5,17 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Lane } from "../../src/domain/lane.ts";
 import type { Learned } from "../../src/domain/learned.ts";
 import type { Asker } from "../../src/domain/permit-blocks.ts";
-import type { Verdict, Wish } from "../../src/domain/permit.ts";
+import type { Permit, Verdict, Wish } from "../../src/domain/permit.ts";
 import type { ProviderRpc } from "../../src/ledgers/provider-rpc.ts";
 import { providerNamed } from "../../src/ledgers/provider-stub.ts";
 import { DAY_MS, holdClock, logged, newName, NOTHING_STORED, passTime, queues } from "./support.ts";
 
 const SECOND = 1_000;
+/** What each attempt may last, and from a grant to the beginning of its call. */
+const LASTS_MS = 60 * SECOND;
+const USE_MS = 3_500;
+/** Places of the lane `long` (LANE_CONCURRENCY_LONG). */
+const LONG = 45;
 const ASKER: Asker = { most: 1, spent: [], remaining: [], tokens: 0 };
 
 /** A provider of its own for each test. No setting knows it, so it has the limits that are ordered. */
@@ -37,11 +42,19 @@ let jobs = 0;
 function wishOf(over: Partial<Wish> = {}): Wish {
   jobs += 1;
   const [job, since] = [`job-${jobs}`, Date.now() + jobs];
-  return { job, lane: "normal", tenant: "acme", tokens: 100, since, ...over };
+  const needs = { tokens: 100, since, lastsMs: LASTS_MS };
+  return { job, lane: "normal", tenant: "acme", ...needs, ...over };
 }
 
 function ask(over: Partial<Wish> = {}, asker = ASKER): Promise<Verdict> {
   return provider().ask(wishOf(over), asker);
+}
+
+/** The permits of who has use for so many calls. */
+async function permitted(over: Partial<Wish> = {}, most = 1): Promise<Permit> {
+  const verdict = await ask(over, { ...ASKER, most });
+  if (verdict.type !== "granted") throw new Error("parked");
+  return verdict.permit;
 }
 
 /** Asks for so many jobs, one after the other; how many may call. */
@@ -92,10 +105,10 @@ function told(over: Partial<{ limited: boolean; tokens: number; learned: Partial
 }
 
 describe("a provider without a limit", () => {
-  it("permits as many calls as one likes for ten seconds, and keeps nothing", async () => {
-    const { type, permit } = (await ask()) as Extract<Verdict, { type: "granted" }>;
-    expect(type).toBe("granted");
-    expect(permit).toEqual({ id: null, requests: Infinity, tokens: Infinity, lifeMs: 10_000 });
+  it("permits as many calls as there is use for and the lane has places, and keeps nothing", async () => {
+    expect(await permitted({}, 1)).toMatchObject({ requests: 1, tokens: Infinity, lifeMs: 0 });
+    expect(await permitted({}, 5)).toMatchObject({ requests: 5, lifeMs: 10_000, quietMs: 10_000 });
+    expect(await permitted({}, 1_000)).toMatchObject({ requests: 13 });
     const { rows, tables, alarm } = await stored();
     expect({ rows, tables, alarm }).toEqual(NOTHING_STORED);
   });
@@ -181,6 +194,54 @@ describe("a provider with a limit", () => {
     const before = queues.sent.length;
     await provider().settle(told({ tokens: 250 }));
     expect(queues.sent.length).toBeGreaterThan(before);
+  });
+});
+
+describe("a lane with all its places taken", () => {
+  const lane = "long";
+  const over = (id: string | null) => ({
+    ...told({}),
+    spent: [],
+    remaining: [{ id: id ?? "", calls: 0 }],
+  });
+
+  /** Takes them, and parks so many more. The first call's permit. */
+  async function filled(parked: number): Promise<string | null> {
+    const { id } = await permitted({ lane });
+    expect(await granted(LONG - 1, { lane })).toBe(LONG - 1);
+    expect(await granted(parked, { lane })).toBe(0);
+    return id;
+  }
+
+  it("parks who comes, and rings for the next when a call is over, once however often it is told", async () => {
+    const id = await filled(2);
+    const before = queues.sent.length;
+    for (let twice = 0; twice < 2; twice++) await provider().settle(over(id));
+    const rung = queues.sent.slice(before).map(({ to, body }) => ({ to, job: body.job }));
+    expect(rung).toEqual([{ to: "LANE_LONG", job: `job-${jobs - 1}` }]);
+    expect(queues.sent.at(-1)?.body.needs).toMatchObject({ lastsMs: LASTS_MS });
+    expect(await granted(1, { lane: "high" })).toBe(1);
+  });
+
+  it("takes the place of a call that was not made back", async () => {
+    const id = await filled(1);
+    await provider().giveBack(id);
+    expect(queues.sent.at(-1)?.body.job).toBe(`job-${jobs}`);
+  });
+
+  it("rings by its alarm once its calls must be over, though their consumers died", async () => {
+    await filled(1);
+    expect((await stored()).alarm).toBe(Date.now() + LASTS_MS + USE_MS);
+    expect(await nextTurns()).toEqual([{ to: "LANE_LONG", job: `job-${jobs}` }]);
+  });
+
+  it("is empty after an eviction, and rings for those who wait: nobody waits for ever", async () => {
+    const id = await filled(2);
+    await evict();
+    const before = queues.sent.length;
+    await provider().settle(over(id));
+    expect(queues.sent.length - before).toBe(2);
+    expect(await granted(1, { lane })).toBe(1);
   });
 });
 
