@@ -30,6 +30,13 @@ function permitOf(verdict: Verdict): Permit {
   return verdict.permit;
 }
 
+/** With a lane that is wide enough for blocks. */
+function wide(): PermitDesk {
+  const concurrency = { ...PLACES, normal: 225 };
+  const settings = { limits: UNLIMITED, concurrency, restedSince: 0, era: "desk" };
+  return new PermitDesk(new ParkedInMemory(), settings);
+}
+
 /** A lane with all its places taken by calls. */
 function full(desk: PermitDesk, over: Partial<Wish> = {}): Permit[] {
   const { lane } = wishOf(over);
@@ -133,12 +140,6 @@ describe("a place", () => {
 });
 
 describe("a block of a provider without a limit", () => {
-  const wide = () => {
-    const concurrency = { ...PLACES, normal: 225 };
-    const settings = { limits: UNLIMITED, concurrency, restedSince: 0, era: "desk" };
-    return new PermitDesk(new ParkedInMemory(), settings);
-  };
-
   it("takes an eighth of the places that blocks may take, and there is none once half are taken", () => {
     const desk = wide();
     const sizes = Array.from(
