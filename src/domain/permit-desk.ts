@@ -41,8 +41,8 @@ const RESERVED_MS = 30_000;
 const MOST_TURNS = 100;
 const NEXT_TURNS_MS = 100;
 
-/** A lane of whose places this part is reserved and not fetched has no turn: its messages must stay few, for they come through its queue as they were sent. */
-const UNFETCHED_SHARE = 1 / 8;
+/** Of a lane's burst, and of its places, this part may be reserved and not fetched: messages are under way for a while. */
+const UNFETCHED_SHARE = 1 / 2;
 
 /** What a turn counts where nothing is limited. */
 const FREE_COST = 0.001;
@@ -235,7 +235,7 @@ export class PermitDesk {
 
   #mostReserved(lane: Lane): number {
     const { requests } = this.#permits.limits;
-    const ofRequests = requests === null ? Infinity : burstOf(requests) / 2;
+    const ofRequests = requests === null ? Infinity : burstOf(requests) * UNFETCHED_SHARE;
     const ofPlaces = this.#places.concurrency[lane] * UNFETCHED_SHARE;
     return Math.max(1, Math.min(ofRequests, ofPlaces));
   }
