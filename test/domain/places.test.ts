@@ -1,9 +1,10 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { LANES } from "../../src/domain/lane.ts";
 import { PermitDesk } from "../../src/domain/permit-desk.ts";
 import type { Permit, Verdict, Wish } from "../../src/domain/permit.ts";
+import type { Limits } from "../../src/domain/permits.ts";
 import { MINUTE, NOW, SECOND } from "./fixtures.ts";
 import { LEASE_MS, mostAtOnce, ParkedInMemory, PermitWorld } from "./permit-world.ts";
 
@@ -20,9 +21,9 @@ function wishOf(over: Partial<Wish> = {}): Wish {
   return { job, lane: "high", tenant: "a", tokens: 100, since: NOW, lastsMs: LASTS_MS, ...over };
 }
 
-function deskOf(limits: { requests: number | null; tokens: number | null } = UNLIMITED) {
+function deskOf(limits: Limits = UNLIMITED, parked = new ParkedInMemory()): PermitDesk {
   const settings = { limits, concurrency: PLACES, restedSince: 0, era: "desk" };
-  return new PermitDesk(new ParkedInMemory(), settings);
+  return new PermitDesk(parked, settings);
 }
 
 function permitOf(verdict: Verdict): Permit {
@@ -77,11 +78,14 @@ describe("a lane that is full", () => {
     expect(rung(desk)).toEqual([more.job]);
   });
 
-  it("holds up no other lane, though its own wait", () => {
-    const desk = deskOf();
+  it("holds up no other lane, though its own wait, nor has a job of another written down", () => {
+    const parked = new ParkedInMemory();
+    const add = vi.spyOn(parked, "add");
+    const desk = deskOf(UNLIMITED, parked);
     full(desk, { lane: "low" });
     desk.ask(wishOf({ lane: "low" }), 1, NOW);
     expect(permitOf(desk.ask(wishOf({ lane: "high" }), 1, NOW)).requests).toBe(1);
+    expect(add).toHaveBeenCalledTimes(1);
     expect(desk.ask(wishOf({ lane: "low" }), 1, NOW)).toEqual({ type: "parked" });
   });
 
@@ -149,6 +153,21 @@ describe("a block of a provider without a limit", () => {
     expect(sizes.slice(0, 3)).toEqual([14, 12, 10]);
     expect(sizes.at(-1)).toBe(1);
     expect(desk.standing("normal").running).toBeLessThan(225);
+  });
+
+  it("has so many places as are still needed, though that is told late and out of order", () => {
+    const desk = wide();
+    const { id } = permitOf(desk.ask(wishOf({ lane: "normal" }), 10, NOW));
+    for (const [calls, running] of [
+      [7, 7],
+      [3, 3],
+      [5, 3],
+      [0, 0],
+      [2, 0],
+    ] as const) {
+      desk.hear({ spent: [], remaining: [{ id: id ?? "", calls }], tokens: 0 }, NOW);
+      expect(desk.standing("normal").running).toBe(running);
+    }
   });
 
   it("is quiet until half the lane's places are taken", () => {
