@@ -18,6 +18,7 @@ import { measureDirect, measureRelay, relayTables } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
 import { measureStart, startTable } from "./measure-start.ts";
 import { measureSubscribers, subscribersTable } from "./measure-subscribers.ts";
+import { measureTenants, tenantsTable } from "./measure-tenants.ts";
 import { measureThroughput, throughputTable } from "./measure-throughput.ts";
 import { measureWebhooks, webhookTables, WEBHOOKS_TITLE } from "./measure-webhooks.ts";
 import { startProduct, startProvider } from "./processes.ts";
@@ -157,8 +158,11 @@ async function webhooks(): Promise<void> {
 
 async function lanes(): Promise<void> {
   const samples = new Samples();
-  for (const _ of rounds("lanes")) await measureLanes(provider, samples);
-  print(`## ${LANES_TITLE}`, ...lanesTables(samples));
+  for (const _ of rounds("lanes")) {
+    await measureLanes(provider, samples);
+    await measureTenants(provider, samples);
+  }
+  print(`## ${LANES_TITLE}`, ...lanesTables(samples), tenantsTable(samples));
 }
 
 async function start(): Promise<void> {

@@ -1,8 +1,9 @@
 import type { Lane } from "../domain/lane.ts";
 import type { Learned } from "../domain/learned.ts";
+import { LONGEST_MS } from "../domain/permit.ts";
 import { PermitBlocks, type Permitted } from "../domain/permit-blocks.ts";
 import { isNews, learnedOf, type LearnedModel } from "../domain/provider-limits.ts";
-import type { CallTold, ProviderRpc } from "../ledgers/provider-rpc.ts";
+import type { Call, ProviderRpc } from "../ledgers/provider-rpc.ts";
 import { providerNamed } from "../ledgers/provider-stub.ts";
 import { logFault } from "../log.ts";
 import { pause } from "../pause.ts";
@@ -41,29 +42,36 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
   return {
     async ask({ provider, ...needs }) {
       const ahead = blocksOf(provider, lane);
-      const taken = ahead.take(needs.tokens, Date.now());
+      const { tokens, lastsMs = LONGEST_MS } = needs;
+      const taken = ahead.take({ tokens, lastsMs }, Date.now());
       if (taken !== null) return { ...taken, provider };
       const askedAt = Date.now();
       const asker = ahead.asker();
-      const wish = { job, lane, ...needs };
+      const wish = { job, lane, ...needs, lastsMs };
       const verdict = await insist(env, provider, (object) => object.ask(wish, asker));
+      if (verdict?.type === "parked") ahead.parked();
       if (verdict?.type !== "granted") return null;
-      return { ...ahead.put(verdict.permit, needs.tokens, askedAt), provider };
+      return { ...ahead.put(verdict.permit, tokens, askedAt), provider };
     },
     async giveBack(held) {
-      blocksOf(held.provider, lane).back(held);
-      const { id, single } = held;
-      if (single && id !== null) await insist(env, held.provider, (object) => object.giveBack(id));
+      const ahead = blocksOf(held.provider, lane);
+      ahead.back(held);
+      const id = held.single ? held.id : null;
+      if (id === null && !ahead.isNewsDue(Date.now())) return;
+      const news = ahead.news();
+      await insist(env, held.provider, (object) => object.giveBack(id, news));
     },
     async settle(held, end) {
       const ahead = blocksOf(held.provider, lane);
       const tokens = held.tokens === null || end.used === null ? 0 : held.tokens - end.used;
-      const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
-      const isDue = isTold(held.provider, call) || (held.single && tokens !== 0);
-      if (!isDue) return ahead.correct(tokens);
+      ahead.over(held, tokens);
       // It may be closed to everybody now; those who had permits ahead must hear that too.
       if (end.limited) ahead.forget();
-      await insist(env, held.provider, (object) => object.settle({ ...call, tokens }));
+      const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
+      const isNews = isTold(held.provider, call) || (held.single && tokens !== 0);
+      if (!isNews && !ahead.isNewsDue(Date.now())) return;
+      const news = ahead.news();
+      await insist(env, held.provider, (object) => object.settle({ ...call, ...news }));
     },
   };
 }
@@ -76,7 +84,7 @@ function blocksOf(provider: string, lane: Lane): PermitBlocks {
 }
 
 /** Whether the provider's object must hear of this call at once: it tells of a limit that is new, or reached. */
-function isTold(provider: string, { model, limited, learned }: Omit<CallTold, "tokens">): boolean {
+function isTold(provider: string, { model, limited, learned }: Call): boolean {
   const isSpent = learned?.requests?.remaining === 0 || learned?.tokens?.remaining === 0;
   const known = learnedOf(learned, Date.now());
   if (known === null) return limited || isSpent;

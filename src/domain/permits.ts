@@ -81,6 +81,7 @@ export class Permits {
   }
 
   take(id: string, amount: Amount, { until, unused }: Pick<Out, "until" | "unused">): void {
+    if (this.unlimited) return;
     this.#out.set(id, { ...amount, until, unused });
     this.#requests.take(amount.requests);
     this.#tokens.take(amount.tokens);

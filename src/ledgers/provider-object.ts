@@ -2,16 +2,16 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
-import type { Asker } from "../domain/permit-blocks.ts";
-import { ALL_USED_MS, PermitDesk, type Verdict, type Wish } from "../domain/permit-desk.ts";
+import type { News, Verdict, Wish } from "../domain/permit.ts";
+import { ALL_USED_MS, PermitDesk } from "../domain/permit-desk.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
-import { limitSettingOf } from "../settings/limit-setting.ts";
+import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
 import { ring } from "../queues.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
-import type { CallTold, ProviderOrder } from "./provider-rpc.ts";
+import type { AskerTold, CallTold, ProviderOrder } from "./provider-rpc.ts";
 
 /** That permits are granted is written down for so long ahead: a row in five seconds, however many there are. */
 const ACTIVE_FOR_MS = 5_000;
@@ -19,8 +19,7 @@ const ACTIVE_FOR_MS = 5_000;
 /** A 429 so long after the last block is the first again. */
 const STRIKES_LAST_MS = 60_000;
 
-/** The whole of a giving back: a permit is never more than it was. */
-const ALL = { requests: Infinity, tokens: Infinity };
+const NO_NEWS: News = { spent: [], remaining: [], tokens: 0 };
 
 /**
  * One provider's limits, for all lanes, tenants and consumers (docs/limits.md). Decides nothing itself: `domain/permit-desk.ts`
@@ -33,34 +32,33 @@ export class ProviderObject extends DurableObject<Env> {
   readonly #store = new ProviderStore(this.ctx.storage);
   readonly #alarm = new AlarmClock(this.ctx.storage);
   #rules = this.#store.rules();
-  readonly #desk = new PermitDesk(
-    this.#store,
-    this.#limits(),
-    this.#rules.activeUntil + ALL_USED_MS,
-    crypto.randomUUID(),
-  );
+  readonly #desk = new PermitDesk(this.#store, {
+    limits: this.#limits(),
+    concurrency: concurrencyOf(configOf(this.env)),
+    restedSince: this.#rules.activeUntil + ALL_USED_MS,
+    era: crypto.randomUUID(),
+  });
   #strikes = 0;
 
-  ask(wish: Wish, { most, spent, tokens }: Asker): Verdict {
+  ask(wish: Wish, { most, ...told }: AskerTold): Verdict {
     const now = this.#ruled();
-    for (const { id, rest } of spent) this.#desk.giveBack(id, rest, now);
-    if (tokens !== 0) this.#desk.correct(tokens, now);
+    this.#desk.hear({ ...NO_NEWS, ...told }, now);
     const verdict = this.#desk.ask(wish, most, now);
-    this.#follow(now, verdict.type === "granted" && verdict.permit.id !== null);
+    this.#follow(now, verdict.type === "granted");
     return verdict;
   }
 
-  giveBack(id: string): void {
+  giveBack(id: string | null, news = NO_NEWS): void {
     const now = this.#ruled();
-    this.#desk.giveBack(id, ALL, now);
+    this.#desk.hear(id === null ? news : withReturned(news, id), now);
     this.#follow(now);
   }
 
-  settle({ model, tokens, limited, learned }: CallTold): void {
+  settle({ model, limited, learned, ...news }: CallTold): void {
     this.#learn(model, learnedOf(learned, Date.now()));
     this.#block({ limited, learned }, Date.now());
     const now = this.#ruled();
-    this.#desk.correct(tokens, now);
+    this.#desk.hear({ ...NO_NEWS, ...news }, now);
     this.#follow(now);
   }
 
@@ -115,7 +113,8 @@ export class ProviderObject extends DurableObject<Env> {
   /** Rings for those whose turn has come, and sets the alarm for who is next. */
   #follow(now: number, granted = false): void {
     const rings = this.#desk.takeRings();
-    if ((granted || rings.length > 0) && now >= this.#rules.activeUntil) {
+    const isCounted = !this.#desk.unlimited && (granted || rings.length > 0);
+    if (isCounted && now >= this.#rules.activeUntil) {
       this.#save({ activeUntil: now + ACTIVE_FOR_MS });
     }
     for (const { lane, job, ...needs } of rings) {
@@ -149,4 +148,14 @@ export class ProviderObject extends DurableObject<Env> {
     this.#store.saveRules(rules);
     this.#rules = rules;
   }
+}
+
+/** The same, and that the one call of this permit was not made. A permit is never more than it was. */
+function withReturned({ spent, remaining, tokens }: News, id: string): News {
+  const rest = { requests: Infinity, tokens: Infinity };
+  return {
+    spent: [...spent, { id, rest }],
+    remaining: [...remaining, { id, calls: 0 }],
+    tokens,
+  };
 }

@@ -2,13 +2,15 @@ import { z } from "zod";
 
 /**
  * What a job needs before it may be attempted: permission of the provider it calls, for about so many tokens. `since`:
- * epoch milliseconds from which its next attempt has been due.
+ * epoch milliseconds from which its next attempt has been due. `lastsMs`: after so long that is over, however it goes; a job
+ * of an older version does not say.
  */
 export const Needs = z.object({
   provider: z.string().min(1).max(64),
   tenant: z.string().min(1).max(256),
   tokens: z.int().min(0),
   since: z.int().min(0),
+  lastsMs: z.int().min(0).optional(),
 });
 export type Needs = z.infer<typeof Needs>;
 

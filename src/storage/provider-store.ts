@@ -1,5 +1,6 @@
 import { LANES, type Lane } from "../domain/lane.ts";
-import type { ParkedJobs, Wish } from "../domain/permit-desk.ts";
+import { LONGEST_MS, type Wish } from "../domain/permit.ts";
+import type { ParkedJobs } from "../domain/permit-desk.ts";
 import type { LearnedModels, LimitSetting } from "../domain/provider-limits.ts";
 import type { Turn } from "../domain/turns.ts";
 import { migrate } from "./migrations.ts";
@@ -38,9 +39,10 @@ const MIGRATIONS = [
     tokens INTEGER NOT NULL,
     PRIMARY KEY (lane, tenant, since, job)
   ) WITHOUT ROWID`,
+  `ALTER TABLE parked ADD COLUMN lasts_ms INTEGER NOT NULL DEFAULT ${LONGEST_MS}`,
 ];
 
-type Row = { lane: number; tenant: string; since: number; job: string; tokens: number };
+type Row = Omit<Wish, "lane" | "lastsMs"> & { lane: number; lastsMs: number };
 
 /** A provider's rows (docs/storage.md). Of one for whom nobody ever waited there is no table. */
 export class ProviderStore implements ParkedJobs {
@@ -59,11 +61,11 @@ export class ProviderStore implements ParkedJobs {
     this.#storage.kv.put(RULES, rules);
   }
 
-  add({ lane, tenant, since, job, tokens }: Wish): void {
+  add({ lane, tenant, since, job, tokens, lastsMs = LONGEST_MS }: Wish): void {
     if (!this.#exists) migrate(this.#storage, MIGRATIONS);
     this.#exists = true;
-    const insert = "INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)";
-    this.#storage.sql.exec(insert, LANES.indexOf(lane), tenant, since, job, tokens);
+    const insert = "INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?, ?)";
+    this.#storage.sql.exec(insert, LANES.indexOf(lane), tenant, since, job, tokens, lastsMs);
   }
 
   remove({ lane, tenant, since, job }: Wish): void {
@@ -110,14 +112,18 @@ export class ProviderStore implements ParkedJobs {
 
   #read(condition: string, ...bindings: (string | number)[]): Wish[] {
     if (!this.#created()) return [];
-    const query = `SELECT lane, tenant, since, job, tokens FROM parked ${condition}`;
+    const columns = "lane, tenant, since, job, tokens, lasts_ms AS lastsMs";
+    const query = `SELECT ${columns} FROM parked ${condition}`;
     const rows = this.#storage.sql.exec<Row>(query, ...bindings).toArray();
     return rows.map((row) => Object.assign(row, { lane: laneAt(row.lane) }));
   }
 
+  /** A table of an older version is brought up to date. */
   #created(): boolean {
+    if (this.#exists) return true;
     const query = "SELECT 1 FROM sqlite_master WHERE name = 'parked'";
-    this.#exists ||= this.#storage.sql.exec(query).toArray().length > 0;
+    this.#exists = this.#storage.sql.exec(query).toArray().length > 0;
+    if (this.#exists) migrate(this.#storage, MIGRATIONS);
     return this.#exists;
   }
 }

@@ -1,6 +1,8 @@
 import { LANES, type Lane } from "../../src/domain/lane.ts";
-import { PermitDesk, type ParkedJobs, type Wish } from "../../src/domain/permit-desk.ts";
+import { PermitDesk, type ParkedJobs } from "../../src/domain/permit-desk.ts";
+import type { Permit, Wish } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
+import type { Concurrency } from "../../src/domain/places.ts";
 import type { Turn } from "../../src/domain/turns.ts";
 import { seeded } from "../support/random.ts";
 import { NOW } from "./fixtures.ts";
@@ -49,14 +51,40 @@ function keyOf({ lane, tenant, job, since }: Wish): string {
   return [lane, tenant, job, since].join(" ");
 }
 
-/** A job of the world: when it was submitted, and when it called. */
-export type Simulated = { job: string; lane: Lane; tenant: string; at: number; calledAt: number };
+/** A job of the world: when it was submitted, when it called, and what became of its call. */
+export type Simulated = {
+  job: string;
+  lane: Lane;
+  tenant: string;
+  at: number;
+  calledAt: number;
+  callMs: number;
+  /** Its consumer dies in the call, and tells nobody. */
+  dies: boolean;
+};
+
+/** So many jobs, one every `everyMs` from `fromMs` on. */
+type Submission = { fromMs?: number; everyMs?: number; callMs?: number; dies?: boolean };
 
 /** Consumers of a lane's queue, as many as wrangler.toml allows. */
 const CONSUMERS: Record<Lane, number> = { high: 250, normal: 250, low: 100, long: 50 };
 
+/** Of these, how many calls one provider has at once (LANE_CONCURRENCY_*). */
+export const CONCURRENCY: Concurrency = { high: 225, normal: 225, low: 90, long: 45 };
+
+/** A desk whose provider bears as many calls at once as one likes. */
+export const ENDLESS: Concurrency = {
+  high: Infinity,
+  normal: Infinity,
+  low: Infinity,
+  long: Infinity,
+};
+
 /** The way of a message through its queue, at most. */
 export const MESSAGE_MS = 1_000;
+
+/** What an attempt may last beyond its own time. */
+export const LEASE_MS = 60_000;
 
 /**
  * A provider's desk, the queues of its lanes and their consumers, in a time of its own: a job's message comes to a consumer,
@@ -68,6 +96,7 @@ export class PermitWorld {
   readonly jobs: Simulated[] = [];
   /** Calls of the desk: questions and alarms. */
   asked = 0;
+  readonly #byId = new Map<string, Simulated>();
   readonly #random: () => number;
   readonly #callMs: number;
   readonly #due: { at: number; run: () => void }[] = [];
@@ -76,18 +105,21 @@ export class PermitWorld {
   #alarmAt = Infinity;
   now = NOW;
 
-  constructor(limits: Limits, { callMs = 10_000, seed = 1 } = {}) {
-    this.desk = new PermitDesk(this.parked, limits, 0, "world");
+  constructor(limits: Limits, { callMs = 10_000, seed = 1, concurrency = CONCURRENCY } = {}) {
+    const settings = { limits, concurrency, restedSince: 0, era: "world" };
+    this.desk = new PermitDesk(this.parked, settings);
     this.#random = seeded(seed);
     this.#callMs = callMs;
   }
 
-  /** So many jobs of a tenant, one every `everyMs` from `fromMs` on. */
-  submit(lane: Lane, tenant: string, count: number, { fromMs = 0, everyMs = 0 } = {}): Simulated[] {
+  submit(lane: Lane, tenant: string, count: number, submission: Submission = {}): Simulated[] {
+    const { fromMs = 0, everyMs = 0, callMs = this.#callMs, dies = false } = submission;
     return Array.from({ length: count }, (_, number) => {
       const at = NOW + fromMs + number * everyMs;
-      const job = { job: `${lane}-${tenant}-${number}`, lane, tenant, at, calledAt: Infinity };
+      const id = `${lane}-${tenant}-${this.jobs.length}`;
+      const job = { job: id, lane, tenant, at, calledAt: Infinity, callMs, dies };
       this.jobs.push(job);
+      this.#byId.set(id, job);
       this.#after(at - this.now, () => this.#send(job));
       return job;
     });
@@ -116,23 +148,33 @@ export class PermitWorld {
     for (; this.#free[lane] > 0;) {
       const job = this.#waiting.get(lane)?.shift();
       if (job === undefined) return;
-      const { at: since, ...wish } = job;
+      const { job: id, tenant, at: since, callMs } = job;
       this.asked++;
-      const verdict = this.desk.ask({ ...wish, tokens: 1_000, since }, 1, this.now);
+      const needs = { tokens: 1_000, since, lastsMs: callMs + LEASE_MS };
+      const verdict = this.desk.ask({ job: id, lane, tenant, ...needs }, 1, this.now);
       this.#follow();
       if (verdict.type === "parked") continue;
       job.calledAt = this.now;
       this.#free[lane] -= 1;
-      this.#after(this.#callMs, () => {
+      this.#after(callMs, () => {
         this.#free[lane] += 1;
+        if (!job.dies) this.#told(verdict.permit);
         this.#consume(lane);
       });
     }
   }
 
+  /** The call under this permit is over. */
+  #told({ id }: Permit): void {
+    this.asked++;
+    const remaining = id === null ? [] : [{ id, calls: 0 }];
+    this.desk.hear({ spent: [], remaining, tokens: 0 }, this.now);
+    this.#follow();
+  }
+
   #follow(): void {
     for (const { job } of this.desk.takeRings()) {
-      const rung = this.jobs.find((other) => other.job === job);
+      const rung = this.#byId.get(job);
       if (rung !== undefined) this.#send(rung);
     }
     const at = this.desk.serveAt(this.now);
@@ -165,6 +207,21 @@ export function mostInAMinute(instants: number[]): number {
   for (const [at, instant] of sorted.entries()) {
     while ((sorted[from] ?? 0) <= instant - 60_000) from++;
     most = Math.max(most, at - from + 1);
+  }
+  return most;
+}
+
+/** Most of these jobs' calls at once. */
+export function mostAtOnce(jobs: Simulated[]): number {
+  const called = jobs.filter(({ calledAt }) => calledAt < Infinity);
+  const steps = called.flatMap(({ calledAt, callMs }) => [
+    { at: calledAt, by: 1 },
+    { at: calledAt + callMs, by: -1 },
+  ]);
+  let [most, now] = [0, 0];
+  for (const { by } of steps.toSorted((a, b) => a.at - b.at || a.by - b.by)) {
+    now += by;
+    most = Math.max(most, now);
   }
   return most;
 }

@@ -1,0 +1,44 @@
+import type { Lane } from "./lane.ts";
+import type { Amount } from "./permits.ts";
+
+/**
+ * A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs the first is first. `lastsMs`:
+ * after so long its attempt is over, whatever has become of its consumer.
+ */
+export type Wish = {
+  job: string;
+  lane: Lane;
+  tenant: string;
+  tokens: number;
+  since: number;
+  /** A consumer of an older version does not say. */
+  lastsMs?: number;
+};
+
+/**
+ * Permits for so many calls and tokens, for as long as `lifeMs` after they were asked for. An object of an older version counts no
+ * calls: of its permits the rest is missing, and `id` is null where there is no limit.
+ */
+export type Permit = Amount & {
+  id: string | null;
+  lifeMs: number;
+  /** What each of the calls may last at most. */
+  lastsMs?: number;
+  /** For so long it is enough to tell the end of a call together with something else. */
+  quietMs?: number;
+};
+
+/** What is left of permits that will not be used. */
+export type Spent = { id: string; rest: Amount };
+
+/** Of a permit, how many of its calls are under way or may still be made. */
+export type Remaining = { id: string; calls: number };
+
+/** What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. */
+export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number };
+
+/** What any attempt is over after: no consumer lives for longer (platform limit). */
+export const LONGEST_MS = 900_000;
+
+/** `parked`: the job will be rung for when it is its turn. */
+export type Verdict = { type: "granted"; permit: Permit } | { type: "parked" };
