@@ -96,6 +96,15 @@ export type Job = {
   queue_position?: number;
   estimated_wait?: number;
   started_at?: string;
+  /** Somebody's answer, by `POST /api/jobs/:id/input`. */
+  waiting_for?: {
+    type: "approval";
+    step: string;
+    /** Names what is asked, in its answer. */
+    request_id: string;
+    message: string;
+    expires_at: string;
+  };
   partial_output?: string;
   result?: JobResult;
   completed_at?: string;
@@ -163,6 +172,34 @@ export type JobEvent =
       step: string;
     }
   | {
+      type: "step_started";
+      job_id: string;
+      seq: number;
+      at: string;
+      step: string;
+      index: number;
+      /** Of an approval: names it in its answer. */
+      request_id?: string;
+      /** Of an approval: what is asked. */
+      message?: string;
+      expires_at?: string;
+    }
+  | {
+      type: "step_completed";
+      job_id: string;
+      seq: number;
+      at: string;
+      step: string;
+      index: number;
+      /** Whose text is its output. Null: it took none. */
+      attempt: number | null;
+      output_bytes: number;
+      /** Of an approval: its answer. */
+      output?: string;
+      /** The job that this one repeats has finished it. */
+      carried?: true;
+    }
+  | {
       type: "delta";
       job_id: string;
       seq: number;
@@ -222,6 +259,8 @@ export type EventPage = {
 
 export type Attempt = {
   attempt: number;
+  /** Of a job that has several. */
+  step?: string;
   model: string;
   provider: string;
   status: "active" | "completed" | "failed" | "cancelled";
@@ -499,6 +538,15 @@ export type ListedJob = {
   queue_position?: number;
   estimated_wait?: number;
   started_at?: string;
+  /** Somebody's answer, by `POST /api/jobs/:id/input`. */
+  waiting_for?: {
+    type: "approval";
+    step: string;
+    /** Names what is asked, in its answer. */
+    request_id: string;
+    message: string;
+    expires_at: string;
+  };
   completed_at?: string;
   processing_time_ms?: number;
   timings?: {

@@ -137,9 +137,11 @@ export class JobView {
     output.classList.remove("void");
     figures.attempt.textContent = String(attempt);
     figures.firstToken.textContent = NOT_YET;
+    this.#setStatus("active", "");
+    // A step that calls no model says nothing of who serves the job.
+    if (provider === "none") return;
     // The simulator's models carry its name already.
     served.textContent = model.startsWith(`${provider}/`) ? model : `${model}, by ${provider}`;
-    this.#setStatus("active", "");
   }
 
   /** @param {Extract<JobEvent, { type: "attempt_failed" }>} event */

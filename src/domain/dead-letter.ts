@@ -1,4 +1,5 @@
-import { currentAttempt, dlqIdOf, hasLetter, type Job } from "./job.ts";
+import { modelOf, providerOf } from "./course.ts";
+import { dlqIdOf, hasLetter, type Job } from "./job.ts";
 import { textOf } from "./message-text.ts";
 import { attemptsOf } from "./view.ts";
 import type { Webhook } from "./webhook.ts";
@@ -50,14 +51,13 @@ function deadLetterOf(
   now: number,
 ): DeadLetter {
   const { spec, failure } = job;
-  const served = spec.routes[currentAttempt(job)?.route ?? job.route];
   return {
     dlqId: dlqIdOf(spec),
     jobId: spec.id,
     tenant: spec.tenant,
     tier: spec.tier,
-    model: spec.routes[0]?.name ?? "",
-    provider: served?.provider ?? "",
+    model: modelOf(spec),
+    provider: providerOf(job),
     error: failure.message,
     errorCode: failure.code,
     submittedAt: spec.submittedAt,

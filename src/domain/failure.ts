@@ -83,6 +83,22 @@ export const EXPIRED: Failure = {
   retryAfterMs: null,
 };
 
+/** Nobody has answered what was asked. */
+export const UNANSWERED: Failure = {
+  code: "expired",
+  message: "The approval was not given in time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+/** The outputs that a step refers to are more than one call can hold. */
+export const READS_TOO_MUCH: Failure = {
+  code: "provider_rejected",
+  message: "The outputs that the step refers to are too long",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
 export const OVERDUE: Failure = {
   code: "timeout",
   message: "The job ran out of its time",

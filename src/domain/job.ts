@@ -3,6 +3,7 @@ import type { JobEvent } from "../schema/event.ts";
 import type { JobResult, Tier } from "../schema/job.ts";
 import type { Bill } from "./bill.ts";
 import type { Price } from "./cost.ts";
+import { hasBegun, lifeEndsAt, type Course } from "./course.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
 import { isPending, lastGivenUpAt, outboxRingsAt, type Outbox } from "./outbox.ts";
@@ -90,7 +91,10 @@ export type JobSpec = {
 /** One call to a model, numbered from 1. */
 export type Attempt = {
   number: number;
+  /** Index into the models it could call: the job's or, of a job of several steps, its step's. */
   route: number;
+  /** Index of its step. Absent: the job is one call. */
+  step?: number;
   /** Of its lease: by it a consumer that was stopped still accounts for its call. */
   token: string;
   outcome: "running" | "completed" | "failed" | "cancelled";
@@ -115,6 +119,8 @@ export type Phase =
   /** `ringAt`: when to send the queue message again, should the last one be lost. */
   | ({ status: "queued"; readyAt: number } & Ring)
   | { status: "active"; lease: Lease }
+  /** For an approval, until `expiresAt`; `message`: what is asked. */
+  | { status: "waiting"; since: number; expiresAt: number; message: string }
   /** Given up, and the dead-letter consumer is told; at `endAt` it fails even if that consumer never comes. */
   | { status: "failing"; failure: Failure; endAt: number }
   | { status: "completed"; endedAt: number; answer: Answer }
@@ -139,11 +145,13 @@ export type Job = {
   appended: number;
   /** Bytes of UTF-8 in them. */
   said: number;
-  /** Index into `spec.routes`. */
+  /** Index into the models it may call now: `spec.routes` or, of a job of several steps, its step's. */
   route: number;
   attempts: Attempt[];
   progress: number;
   step: string | null;
+  /** Absent: the job is one call. */
+  course?: Course;
   /** What its webhook is owed. */
   outbox: Outbox;
 } & Phase;
@@ -207,6 +215,7 @@ export function retainedUntil(job: Job): number | null {
       return Math.max(least, job.endedAt + job.spec.failedRetentionMs);
     case "queued":
     case "active":
+    case "waiting":
     case "failing":
     case "purged":
       return null;
@@ -217,9 +226,11 @@ export function retainedUntil(job: Job): number | null {
 export function dueAt(job: Job): number | null {
   switch (job.status) {
     case "queued":
-      return job.attempts.length === 0 ? job.spec.startBy : job.spec.endBy;
+      return hasBegun(job) ? lifeEndsAt(job) : job.spec.startBy;
     case "active":
-      return Math.min(job.lease.expiresAt, job.spec.endBy);
+      return Math.min(job.lease.expiresAt, lifeEndsAt(job));
+    case "waiting":
+      return job.expiresAt;
     case "failing":
       return job.endAt;
     case "failed":

@@ -171,6 +171,7 @@ export type JobResult = z.infer<typeof JobResult>;
 export const AttemptView = z
   .object({
     attempt: z.int().min(1),
+    step: z.string().optional().meta({ description: "Of a job that has several." }),
     model: z.string(),
     provider: z.string(),
     status: z.enum(["active", "completed", "failed", "cancelled"]),
@@ -210,6 +211,16 @@ export const JobView = z
     queue_position: z.int().optional(),
     estimated_wait: z.int().optional(),
     started_at: Instant.optional(),
+    waiting_for: z
+      .object({
+        type: z.literal("approval"),
+        step: z.string(),
+        request_id: z.string().meta({ description: "Names what is asked, in its answer." }),
+        message: z.string(),
+        expires_at: Instant,
+      })
+      .optional()
+      .meta({ description: "Somebody's answer, by `POST /api/jobs/:id/input`." }),
     partial_output: z.string().optional(),
     result: JobResult.optional(),
     completed_at: Instant.optional(),
