@@ -95,6 +95,13 @@ export class JobView {
       case "progress":
         bar.value = event.progress;
         return this.#setStatus("active", event.step);
+      case "step_started":
+        if (event.message !== undefined) {
+          notes.append(textElement("li", `waits for an approval: ${event.message}`));
+        }
+        return;
+      case "step_completed":
+        return;
       case "attempt_failed":
         return this.#failAttempt(event);
       case "completed":
