@@ -7,6 +7,7 @@ import { objectName, randomToken } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
+import { keptOf } from "../submit/kept.ts";
 import { planJob, type Plan, type Submission } from "../submit/plan.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
@@ -84,7 +85,7 @@ submissions.openapi(submitRoute, async (c) => {
   if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
     throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
   }
-  const { callback_headers: _, ...kept } = request;
+  const kept = keptOf(request);
   refuseUnstorable(kept);
   const [id, fingerprint, webhook] = await Promise.all([
     jobIdFor(c.get("principal").tenant, idempotencyKey),
