@@ -5,7 +5,7 @@ import { iso } from "./instant.ts";
 import { STALLED, type Failure } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec, type Ring } from "./job.ts";
 import { retryDelayMs } from "./retry.ts";
-import { enter, next, rung } from "./step.ts";
+import { enter, next, rung } from "./next.ts";
 
 /** How long the dead-letter consumer has before the job's own alarm says the last word, in milliseconds. */
 const DEAD_LETTER_GRACE_MS = 15_000;

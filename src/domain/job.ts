@@ -12,6 +12,34 @@ import type { Webhook } from "./webhook.ts";
 /** One model a job may call: as the caller named it, who serves it, what it is called there, and what it cost at submission. */
 export type Route = { name: string; provider: string; model: string; price: Price | null };
 
+/**
+ * One step of a job that has several, as it was fixed at submission. What it says is a template, and stays in the request.
+ *
+ * `type` as in schema/step.ts. Spans in milliseconds.
+ */
+export type PlannedStep = {
+  name: string;
+  type: "llm" | "http" | "template" | "approval";
+  /** Its part of the progress, of the sum of all. */
+  weight: number;
+  /** Runs it may get, of each model if it calls any. */
+  maxAttempts: number;
+  /** Of one run. */
+  timeoutMs: number;
+  /** The models it may call, the one asked for first; none unless it is `llm`. */
+  routes: Route[];
+  /** What its own text, with the job's input, is likely to count; the outputs it reads come on top. 0 unless it is `llm`. */
+  promptTokens: number;
+  /** Most tokens of its answer. 0 unless it is `llm`. */
+  answerTokens: number;
+  /** The earlier steps whose outputs it refers to, by index, once for each time it does. */
+  reads: number[];
+  /** How long an approval is waited for. Absent in the others. */
+  expiresMs?: number;
+  /** The headers an `http` step sends, sealed. Absent: there are none. */
+  headers?: string;
+};
+
 /** What was fixed at submission. Instants are epoch milliseconds; those of submission by the Worker's clock. */
 export type JobSpec = {
   id: string;
@@ -26,8 +54,10 @@ export type JobSpec = {
   /** The submission's key, and a digest of its payload: together they tell a replay from a reuse. */
   idempotencyKey: string | null;
   fingerprint: string;
-  /** The model asked for, then its fallbacks. */
+  /** The model asked for, then its fallbacks. Of a job of several steps: those of the first step that calls any; else none. */
   routes: Route[];
+  /** Absent: the job is one call. */
+  steps?: PlannedStep[];
   /** Calls each route may get. */
   maxAttempts: number;
   /** Consumers that may die or go silent on it; one more, and it is given up. */

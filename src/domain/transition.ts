@@ -7,7 +7,7 @@ import { OVER_BUDGET, UNDELIVERABLE } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./job.ts";
 import { attempted, replayed, type Delivery } from "./outbox.ts";
 import { ringDelayMs } from "./retry.ts";
-import { enter, next } from "./step.ts";
+import { enter, next } from "./next.ts";
 import { wake } from "./wake.ts";
 
 /** A job as it is accepted, with its first event. A job that is due rings at once; another when it is. */

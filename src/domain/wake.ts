@@ -4,7 +4,7 @@ import { afterFailure, fail, giveUp, purge } from "./end.ts";
 import { EXPIRED, OVERDUE, STALLED } from "./failure.ts";
 import { currentAttempt, dueAt, type Job, type Ring } from "./job.ts";
 import { rungOutbox } from "./outbox.ts";
-import { next, rung } from "./step.ts";
+import { next, rung } from "./next.ts";
 
 /** What time alone brings about. Early, it changes nothing. */
 export function wake(job: Job, jitter: number, now: number): Transition {
