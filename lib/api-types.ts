@@ -296,6 +296,7 @@ export type Problem = {
     | "unsupported-media-type"
     | "idempotency-key-reused"
     | "webhook-url-rejected"
+    | "step-url-rejected"
     | "upgrade-required"
     | "too-many-requests"
     | "headers-too-large"

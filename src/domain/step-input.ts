@@ -1,32 +1,10 @@
 import type { ChatMessage, ModelParams } from "../schema/chat.ts";
-import type { KeptRequest } from "../schema/job.ts";
 import type { HttpStep, KeptStep, LlmStep } from "../schema/step.ts";
 import { depthOf } from "./json-depth.ts";
+import type { RenderedHttp, RenderedStep, RenderStep, StepOutput } from "./step-run.ts";
 import { bodyEscaping, JSON_TYPE, templatesOf } from "./step-templates.ts";
-import { readsAsJson } from "./template-references.ts";
+import { readsOf } from "./template-references.ts";
 import { parseTemplate, renderTemplate, type Escaping } from "./template.ts";
-
-/** The output of a finished step, in the job's order. */
-export type StepOutput = { name: string; output: string };
-
-/** What one model is asked: as of a job of one call. */
-export type LlmRequest = Pick<KeptRequest, "prompt" | "messages"> & { params?: ModelParams };
-
-/** What is sent to a URL. `contentType`: null where there is no body. */
-export type HttpRequest = {
-  method: "GET" | "POST";
-  url: string;
-  contentType: string | null;
-  body: string | null;
-};
-
-/** A step with its templates rendered. `reason`: a sentence, with nothing of the caller's in it. */
-export type RenderedStep =
-  | { type: "llm"; request: LlmRequest }
-  | ({ type: "http" } & HttpRequest)
-  | { type: "template"; text: string }
-  | { type: "approval"; message: string }
-  | { type: "refused"; reason: string };
 
 /** Deeper than any request may nest, an output is not read as JSON: what writes it again goes down into it. */
 const MAX_JSON_DEPTH = 64;
@@ -36,27 +14,25 @@ class Refused extends Error {
   override name = "Refused";
 }
 
-/** What a step does, with the job's input and the outputs of the steps before it filled in. Pure; never throws. */
-export function renderStep(
-  request: Pick<KeptRequest, "steps" | "input" | "params">,
-  index: number,
-  outputs: readonly StepOutput[],
-): RenderedStep {
-  const step = request.steps?.[index];
+/** A step with the job's input and the outputs of the steps before it filled in. Pure; never throws. */
+export const renderStep: RenderStep = (request, index, outputs) => {
+  const { steps = [], input, params } = request;
+  const step = steps[index];
   if (step === undefined) return { type: "refused", reason: "The job has no such step" };
   try {
-    const data = { input: request.input, steps: readable(step, outputs) };
+    const places = new Map(steps.map(({ name }, at) => [name, at + 1]));
+    const data = { input, steps: readable(step, outputs, places) };
     const render = (text: string, escaping: Escaping = "none") => {
       const rendered = renderTemplate(text, data, escaping);
       if (rendered.ok) return rendered.text;
       throw new Refused(rendered.reason);
     };
-    return rendered(step, render, request.params);
+    return rendered(step, render, params);
   } catch (error) {
     if (error instanceof Refused) return { type: "refused", reason: error.message };
     return { type: "refused", reason: "The step's templates could not be rendered" };
   }
-}
+};
 
 type Render = (text: string, escaping?: Escaping) => string;
 
@@ -65,7 +41,7 @@ function rendered(step: KeptStep, render: Render, params: ModelParams | undefine
     case "llm":
       return { type: "llm", request: llmRequest(step, render, params) };
     case "http":
-      return { type: "http", ...httpRequest(step, render) };
+      return httpRequest(step, render);
     case "template":
       return { type: "template", text: render(step.template) };
     case "approval":
@@ -73,7 +49,7 @@ function rendered(step: KeptStep, render: Render, params: ModelParams | undefine
   }
 }
 
-function llmRequest(step: LlmStep, render: Render, jobs: ModelParams | undefined): LlmRequest {
+function llmRequest(step: LlmStep, render: Render, jobs: ModelParams | undefined) {
   const params = step.params ?? jobs;
   const said = params === undefined ? {} : { params };
   if (step.messages !== undefined) {
@@ -95,17 +71,23 @@ function messageWith<T extends ChatMessage>(message: T, render: Render): T {
   return { ...message, content: parts };
 }
 
-function httpRequest(step: Omit<HttpStep, "headers">, render: Render): HttpRequest {
-  const method = step.method ?? "GET";
+function httpRequest(step: Omit<HttpStep, "headers">, render: Render): RenderedHttp {
+  const { method = "GET", content_type: contentType = JSON_TYPE } = step;
+  const { max_bytes: maxBytes = DEFAULT_ANSWER_BYTES } = step;
   const url = render(step.url, "url");
   // A value that is dots alone would lead out of the path it stands in.
   if (climbs(url)) throw new Refused("The path of the step's URL climbs");
-  if (step.body === undefined) return { method, url, contentType: null, body: null };
   const escaping = bodyEscaping(step);
-  const body = render(step.body, escaping);
-  if (escaping === "json" && !isJson(body)) throw new Refused("The step's body is not JSON");
-  return { method, url, contentType: step.content_type ?? JSON_TYPE, body };
+  const body = step.body === undefined ? null : render(step.body, escaping);
+  if (body !== null && escaping === "json" && !isJson(body)) {
+    throw new Refused("The step's body is not JSON");
+  }
+  return { type: "http", method, url, body, contentType, maxBytes };
 }
+
+/** Most bytes of an `http` step's answer, and how long it may take, where the step does not say. */
+export const DEFAULT_ANSWER_BYTES = 262_144;
+export const DEFAULT_HTTP_TIMEOUT_MS = 30_000;
 
 const DOTS = /(^|\/)(\.|%2e){1,2}(\/|$)/i;
 
@@ -125,22 +107,28 @@ function isJson(text: string): boolean {
 }
 
 /** The outputs as templates find them: as JSON only those that are read so, and then they must be. */
-function readable(step: KeptStep, outputs: readonly StepOutput[]): Record<string, object> {
+function readable(
+  step: KeptStep,
+  outputs: readonly StepOutput[],
+  places: ReadonlyMap<string, number>,
+): Record<string, object> {
   const asJson = new Set(templatesOf(step).flatMap(({ text }) => jsonIn(text)));
-  const entries = outputs.map(({ name, output }, index) => [
-    name,
-    asJson.has(name) ? { output, json: parsed(output, index) } : { output },
-  ]);
-  return Object.fromEntries(entries) as Record<string, object>;
+  const entries = outputs.map(({ name, output }): [string, object] => {
+    if (!asJson.has(name)) return [name, { output }];
+    return [name, { output, json: parsed(output, places.get(name) ?? 0) }];
+  });
+  return Object.fromEntries(entries);
 }
 
 function jsonIn(text: string): string[] {
   const parsed = parseTemplate(text);
-  return parsed.ok ? [...readsAsJson(parsed.nodes)] : [];
+  if (!parsed.ok) return [];
+  return readsOf(parsed.nodes).flatMap(({ step, asJson }) => (asJson ? [step] : []));
 }
 
-function parsed(output: string, index: number): unknown {
-  const not = `The output of step ${index + 1} is not JSON`;
+/** `place`: of the step in the job, from 1. */
+function parsed(output: string, place: number): unknown {
+  const not = `The output of step ${place} is not JSON`;
   if (depthOf(output) > MAX_JSON_DEPTH) throw new Refused(not);
   try {
     return JSON.parse(output);

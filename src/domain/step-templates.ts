@@ -1,12 +1,12 @@
 import type { ChatMessage } from "../schema/chat.ts";
-import type { KeptStep } from "../schema/step.ts";
+import type { KeptStep, Step } from "../schema/step.ts";
 import type { Escaping } from "./template.ts";
 
 /** A template of a step, and where in the step it stands (a JSON pointer). */
 export type StepTemplate = { pointer: string; text: string; escaping: Escaping };
 
 /** All templates of a step. */
-export function templatesOf(step: KeptStep): StepTemplate[] {
+export function templatesOf(step: Step | KeptStep): StepTemplate[] {
   switch (step.type) {
     case "llm":
       return [...textAt("/prompt", step.prompt), ...(step.messages ?? []).flatMap(textsIn)];

@@ -39,16 +39,14 @@ function pathFault(
   return isKnown ? null : `names "${path}", which is neither a step's output nor its json`;
 }
 
-/** The steps whose output is read as JSON. */
-export function readsAsJson(nodes: TemplateNode[]): Set<string> {
-  const steps = new Set<string>();
-  for (const node of nodes) {
-    if (node.type === "text") continue;
+/** What a template reads of earlier steps, once for each time it does. */
+export function readsOf(nodes: TemplateNode[]): { step: string; asJson: boolean }[] {
+  return nodes.flatMap((node) => {
+    if (node.type === "text") return [];
     const [root, step = "", what] = node.path.split(".");
-    if (root === "steps" && what === "json") steps.add(step);
-    if (node.type === "section") readsAsJson(node.body).forEach((inner) => steps.add(inner));
-  }
-  return steps;
+    const own = root === "steps" ? [{ step, asJson: what === "json" }] : [];
+    return node.type === "section" ? [...own, ...readsOf(node.body)] : own;
+  });
 }
 
 const encoder = new TextEncoder();
