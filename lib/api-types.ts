@@ -1,9 +1,13 @@
 // Made by scripts/api-types.ts from src/schema/: `npm run types`.
 
-/** exactly one of prompt and messages is required */
+/** exactly one of prompt, messages and steps is required */
 export type CreateJob = {
   prompt?: string;
   messages?: ChatMessage[];
+  /** Done one after another. What they have in common is said for the job. */
+  steps?: Step[];
+  /** Any JSON value, for the templates of the steps: `{{input.…}}`. */
+  input?: unknown;
   /** A configured model, or `<provider>/<model>`. Default `gpt-4o`. */
   model?: string;
   params?: ModelParams;
@@ -331,6 +335,7 @@ export type Problem = {
     | "unsupported-media-type"
     | "idempotency-key-reused"
     | "webhook-url-rejected"
+    | "step-url-rejected"
     | "upgrade-required"
     | "too-many-requests"
     | "headers-too-large"
@@ -422,6 +427,65 @@ export type ChatMessage =
             text: string;
           }[];
       tool_call_id: string;
+    };
+
+/** One step of a job that has several. */
+export type Step =
+  | {
+      type: "llm";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** Default: the job's. */
+      max_attempts?: number;
+      /** One attempt's limit. Default: the job's; `http` 30 000. */
+      timeout_ms?: number;
+      prompt?: string;
+      messages?: ChatMessage[];
+      /** Default: the job's. */
+      model?: string;
+      /** Default: the job's. */
+      params?: ModelParams;
+      fallback_models?: string[];
+    }
+  | {
+      type: "http";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** Default: the job's. */
+      max_attempts?: number;
+      /** One attempt's limit. Default: the job's; `http` 30 000. */
+      timeout_ms?: number;
+      /** Default GET. */
+      method?: "GET" | "POST";
+      /** A template of the path and the query; the origin may not hold a reference. Rules: as for webhooks. */
+      url: string;
+      /** Write-only: the values are never shown again. Rules: as for `callback_headers`. */
+      headers?: Record<string, string>;
+      /** A template of what is POSTed. */
+      body?: string;
+      /** Of the body. Default `application/json`. */
+      content_type?: string;
+      /** A longer answer fails the step. Default 262 144. */
+      max_bytes?: number;
+    }
+  | {
+      type: "template";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      template: string;
+    }
+  | {
+      type: "approval";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** A template of what is asked. */
+      message?: string;
+      /** Unanswered so long, the job fails with `expired`. Default: a year. */
+      expires_in_seconds?: number;
     };
 
 export type ModelParams = {

@@ -1,5 +1,6 @@
 import { modelOf, providerOf } from "./course.ts";
-import { dlqIdOf, hasLetter, type Job } from "./job.ts";
+import { dlqIdOf, hasLetter, type HttpPlan, type Job } from "./job.ts";
+import { httpStepsOf } from "./origin.ts";
 import { textOf } from "./message-text.ts";
 import { attemptsOf } from "./view.ts";
 import type { Webhook } from "./webhook.ts";
@@ -25,6 +26,8 @@ export type DeadLetter = {
   request: KeptRequest;
   /** Where its events were to go, so that those of a job made from it go there too. */
   webhook?: Webhook;
+  /** What its `http` steps are sent with, headers sealed, for a job made from it. */
+  httpSteps?: (HttpPlan | null)[];
 };
 
 /** What is to be done about a job that is given up: write its letter, or take back one that may have been written. */
@@ -65,11 +68,12 @@ function deadLetterOf(
     attempts: attemptsOf(job),
     request,
     ...(spec.webhook === undefined ? {} : { webhook: spec.webhook }),
+    ...httpStepsOf(spec),
   };
 }
 
 /** A letter as lists show it: all but what may be heavy. */
-export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook"> & {
+export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook" | "httpSteps"> & {
   /** The same for all letters that failed in the same way. */
   fingerprint: string;
   /** How many attempts were made. */
@@ -107,7 +111,7 @@ export type LetterGroup = {
 };
 
 export function summaryOf(letter: DeadLetter): LetterSummary {
-  const { attempts, request, webhook: _, ...rest } = letter;
+  const { attempts, request, webhook: _, httpSteps: __, ...rest } = letter;
   return {
     ...rest,
     fingerprint: causeOf(letter),

@@ -50,6 +50,43 @@ export function classify(error: CallError): Failure {
   }
 }
 
+/** What went wrong with a step that asks somebody else's URL. */
+export type HttpStepError =
+  | { kind: "status"; status: number; retryAfterMs: number | null }
+  | { kind: "timeout" }
+  | { kind: "unreachable" }
+  | { kind: "cut" }
+  | { kind: "too_long"; maxBytes: number }
+  /** `fault`: the end of a sentence that begins with the URL, and never repeats it. */
+  | { kind: "url"; fault: string }
+  /** Its headers were sealed under a root key that is not there. */
+  | { kind: "sealed" };
+
+/** The same for such a step. Nothing of what was sent or answered is in it. */
+export function classifyHttpStep(error: HttpStepError): Failure {
+  switch (error.kind) {
+    case "status":
+      return classifyStepStatus(error);
+    case "timeout":
+      return retry("timeout", "The step's URL did not answer in time");
+    case "unreachable":
+      return retry("provider_unavailable", "The step's URL could not be reached");
+    case "cut":
+      return retry("provider_unavailable", "The answer of the step's URL broke off");
+    case "too_long":
+      return refusedStep(`The answer of the step's URL is longer than ${error.maxBytes} bytes`);
+    case "url":
+      return refusedStep(`The step's URL is refused: it ${error.fault}`);
+    case "sealed":
+      return retry("internal", "The step's headers cannot be read");
+  }
+}
+
+/** A step that cannot succeed, however often it is tried. */
+export function refusedStep(reason: string): Failure {
+  return giveUp("provider_rejected", reason);
+}
+
 /** Whether the provider had taken the call on, so that it may bill it though it failed. */
 export function wasTaken(error: CallError): boolean {
   switch (error.kind) {
@@ -137,6 +174,21 @@ function classifyStatus(error: Extract<CallError, { kind: "status" }>): Failure 
     return nextModel("provider_rejected", `The provider refused the model or its key ${line}`);
   }
   return giveUp("provider_rejected", `The provider rejected the request ${line}`);
+}
+
+function classifyStepStatus({
+  status,
+  retryAfterMs,
+}: Extract<HttpStepError, { kind: "status" }>): Failure {
+  if (status >= 300 && status < 400) {
+    return refusedStep(`HTTP ${status} from the step's URL; redirects are not followed`);
+  }
+  const message = `HTTP ${status} from the step's URL`;
+  if (status === 429) return { ...retry("rate_limited", message), retryAfterMs };
+  if (status === 408 || status === 425 || status >= 500) {
+    return { ...retry("provider_unavailable", message), retryAfterMs };
+  }
+  return refusedStep(message);
 }
 
 function retry(code: ErrorCode, message: string): Failure {

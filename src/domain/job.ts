@@ -39,7 +39,12 @@ export type PlannedStep = {
   expiresMs?: number;
   /** The headers an `http` step sends, sealed. Absent: there are none. */
   headers?: string;
+  /** The origin the job was submitted to: no `http` step may ask it. Absent in the others. */
+  submittedTo?: string;
 };
+
+/** What an `http` step is sent with besides what its templates say. */
+export type HttpPlan = Pick<PlannedStep, "headers" | "submittedTo">;
 
 /** What was fixed at submission. Instants are epoch milliseconds; those of submission by the Worker's clock. */
 export type JobSpec = {

@@ -39,6 +39,8 @@ export type HttpStepRun = {
   tenant: string;
   /** As the step was planned with; null: none. */
   sealedHeaders: string | null;
+  /** As the step was planned with: no step may ask there. */
+  submittedTo: string;
   /** The same on every run of this step, so that a receiver can drop what comes again. */
   idempotencyKey: string;
   timeoutMs: number;

@@ -23,6 +23,7 @@ export const PROBLEMS = {
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },
   "idempotency-key-reused": { status: 422, title: "Idempotency key reused" },
   "webhook-url-rejected": { status: 422, title: "Webhook URL rejected" },
+  "step-url-rejected": { status: 422, title: "Step URL rejected" },
   "upgrade-required": { status: 426, title: "Upgrade required" },
   "too-many-requests": { status: 429, title: "Too many requests" },
   "headers-too-large": { status: 431, title: "Headers too large" },

@@ -7,7 +7,8 @@ const StepName = z
   .string()
   .min(1)
   .max(100)
-  .regex(/^[^.{}\p{Cc}]+$/u, "a step's name may hold no dot, brace or control character");
+  .regex(/^[^.{}\p{Cc}]+$/u, "a step's name may hold no dot, brace or control character")
+  .refine((name) => name.trim() === name, "a step's name may not begin or end with a space");
 
 /** Most characters of a template. */
 const Template = z.string().min(1).max(262_144);
@@ -85,3 +86,9 @@ export type Step = z.infer<typeof Step>;
 
 /** Most steps of one job. */
 export const MAX_STEPS = 32;
+
+/** As it is kept: the values of its headers are kept apart from it, sealed. */
+export type KeptStep = Exclude<Step, HttpStep> | (Omit<HttpStep, "headers"> & { headers?: never });
+
+/** Most bytes of the JSON of what an approval was answered. */
+export const MAX_APPROVAL_BYTES = 32_768;

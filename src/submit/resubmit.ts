@@ -3,7 +3,8 @@ import type { Origin } from "../domain/origin.ts";
 import { fingerprintOf, objectName, randomToken, replayIdFor } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
-import { planJob, type Refusal } from "./plan.ts";
+import type { Refusal } from "./models.ts";
+import { planJob } from "./plan.ts";
 import type { Candidate, Door } from "./reservation.ts";
 
 export type Resubmitted =
@@ -27,7 +28,7 @@ export async function resubmit(
   submit: Submit,
   priorityLevel?: number,
 ): Promise<Resubmitted> {
-  const { tenant, tier, webhook } = origin;
+  const { tenant, tier, webhook, httpSteps } = origin;
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
   const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
@@ -44,6 +45,7 @@ export async function resubmit(
       replayOf: origin.jobId,
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
+      ...(httpSteps === undefined ? {} : { httpSteps }),
       ...(priorityLevel === undefined ? {} : { priorityLevel }),
     },
     config,

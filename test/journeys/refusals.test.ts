@@ -30,7 +30,7 @@ describe("a body that does not fit", () => {
     [
       "both prompt and messages",
       { prompt, messages: [{ role: "user", content: "x" }] },
-      /exactly one of prompt and messages/,
+      /exactly one of prompt, messages and steps/,
       "/prompt",
     ],
     ["no messages", { messages: [] }, /^messages/, "/messages"],
