@@ -121,6 +121,7 @@ function readable(
 }
 
 function jsonIn(text: string): string[] {
+  if (!text.includes(".json")) return [];
   const parsed = parseTemplate(text);
   if (!parsed.ok) return [];
   return readsOf(parsed.nodes).flatMap(({ step, asJson }) => (asJson ? [step] : []));

@@ -12,8 +12,8 @@ export type Escaping = "none" | "json" | "url";
 
 export type Rendered = { ok: true; text: string } | { ok: false; reason: string };
 
-/** Most characters of a template that holds a tag, tags of it, characters of a tag, and sections inside each other. */
-const MAX_CHARS = 262_144;
+/** Most characters of a template that holds a tag (the library looks at each of them), tags of it, characters of a tag, and sections inside each other. */
+export const MAX_TEMPLATE_CHARS = 262_144;
 const MAX_TAGS = 256;
 const MAX_TAG_CHARS = 512;
 const MAX_NESTING = 8;
@@ -33,7 +33,7 @@ export type Parsed = { ok: true; nodes: TemplateNode[] } | { ok: false; fault: s
  * The tags are measured first, for the library's expressions take quadratic time over long tags and over many.
  */
 export function parseTemplate(template: string): Parsed {
-  if (!template.includes("{{")) return { ok: true, nodes: [{ type: "text", text: template }] };
+  if (!hasTags(template)) return { ok: true, nodes: [{ type: "text", text: template }] };
   const fault = tagsFault(template);
   if (fault !== null) return { ok: false, fault };
   try {
@@ -47,8 +47,14 @@ export function parseTemplate(template: string): Parsed {
   }
 }
 
+/** Whether there is anything to parse; most texts are as they are. */
+export function hasTags(template: string): boolean {
+  return template.includes("{{");
+}
+
 function tagsFault(template: string): string | null {
-  if (template.length > MAX_CHARS) return `is longer than ${MAX_CHARS} characters`;
+  if (template.length > MAX_TEMPLATE_CHARS)
+    return `is longer than ${MAX_TEMPLATE_CHARS} characters`;
   let tags = 0;
   for (let at = template.indexOf("{{"); at !== -1; tags++) {
     const end = template.indexOf("}}", at);
@@ -96,7 +102,7 @@ function depthOf(nodes: TemplateNode[]): number {
  * makes it. Throws where the template does not parse.
  */
 export function renderTemplate(template: string, data: object, escaping: Escaping): Rendered {
-  if (!template.includes("{{")) return { ok: true, text: template };
+  if (!hasTags(template)) return { ok: true, text: template };
   try {
     return { ok: true, text: new Renderer(escaping).render(template, new Scope(data)) };
   } catch (error) {

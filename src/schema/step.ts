@@ -44,7 +44,7 @@ export const HttpStep = z.strictObject({
   ...Common,
   ...Tried,
   method: z.enum(["GET", "POST"]).optional().meta({ description: "Default GET." }),
-  url: Template.meta({
+  url: z.string().min(1).max(4_096).meta({
     description:
       "A template of the path and the query; the origin may not hold a reference. Rules: as for webhooks.",
   }),

@@ -8,7 +8,12 @@ import {
   referenceFault,
   type Sizes,
 } from "../domain/template-references.ts";
-import { parseTemplate, type TemplateNode } from "../domain/template.ts";
+import {
+  hasTags,
+  MAX_TEMPLATE_CHARS,
+  parseTemplate,
+  type TemplateNode,
+} from "../domain/template.ts";
 import type { CreateJob } from "../schema/job.ts";
 import { MAX_APPROVAL_BYTES, type Step } from "../schema/step.ts";
 import type { Config } from "../settings/config.ts";
@@ -39,6 +44,8 @@ export function planSteps(
   config: Config,
 ): PlannedCalls {
   const { steps = [], input, max_cost_usd: maxCostUsd } = request;
+  const whole = wholeRefusals(steps);
+  if (whole.length > 0) return { refusals: whole, planned: { ...NO_CALLS, steps: [] } };
   const outputs = new Map<string, number>();
   const planned = steps.map((step, index): Planned => {
     const sizes = { input, outputs: new Map(outputs) };
@@ -61,7 +68,7 @@ export function planSteps(
   const first = planned.find(({ step }) => step.type === "llm")?.step;
   const { routes, promptTokens, answerTokens } = first ?? NO_CALLS;
   return {
-    refusals: [...weightRefusals(steps), ...different(planned.flatMap((one) => one.refusals))],
+    refusals: different(planned.flatMap((one) => one.refusals)),
     planned: {
       routes,
       promptTokens,
@@ -141,9 +148,19 @@ function sumOf(planned: Planned[], maxCostUsd: number | undefined): number | nul
   return Math.min(sum, maxCostUsd === undefined ? Infinity : nanoOf(maxCostUsd));
 }
 
-function weightRefusals(steps: Step[]): Refusal[] {
-  if (steps.some(({ weight = 1 }) => weight > 0)) return [];
-  return [{ pointer: "/steps", detail: "no step has a weight" }];
+/** What is wrong with the steps together. */
+function wholeRefusals(steps: Step[]): Refusal[] {
+  const refusals: Refusal[] = [];
+  const say = (detail: string) => refusals.push({ pointer: "/steps", detail });
+  if (steps.every(({ weight = 1 }) => weight === 0)) say("no step has a weight");
+  const chars = steps
+    .flatMap(templatesOf)
+    .reduce((sum, { text }) => sum + (hasTags(text) ? text.length : 0), 0);
+  // Parsing takes its time with every character. What is long belongs into the input.
+  if (chars > MAX_TEMPLATE_CHARS) {
+    say(`the templates of all steps are longer than ${MAX_TEMPLATE_CHARS} characters`);
+  }
+  return refusals;
 }
 
 /** What is wrong with what all steps have in common is said once. */
