@@ -326,6 +326,8 @@ export type Problem = {
     | "tenant-not-found"
     | "key-not-found"
     | "not-found"
+    | "input-already-given"
+    | "input-not-awaited"
     | "job-not-retryable"
     | "tenant-exists"
     | "too-many-keys"

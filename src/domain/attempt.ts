@@ -95,7 +95,10 @@ function metered(
   attempt: Attempt,
   report: CallReport,
 ): { usage: Usage | null; costUsd: number | null } {
-  if (report.usage === null && !report.taken) return { usage: null, costUsd: 0 };
+  const step = job.spec.steps?.[attempt.step ?? -1];
+  // A step that calls no model has nothing to be estimated.
+  const isCall = step === undefined || step.type === "llm";
+  if (!isCall || (report.usage === null && !report.taken)) return { usage: null, costUsd: 0 };
   const promptTokens = promptTokensAt(job, attempt.step);
   const usage = report.usage ?? estimatedUsage(promptTokens, report.answerBytes ?? job.said);
   return { usage, costUsd: costOf(routeOf(job, attempt)?.price ?? null, usage) };

@@ -39,6 +39,9 @@ const NO_MODEL: Route = {
 /** The outputs that one step may read, in bytes of UTF-8: they go to its consumer in one call, and a call takes 32 MiB (platform limit). */
 export const MOST_READ_BYTES = 8_388_608;
 
+/** The outputs that one job takes over from another, in bytes of UTF-8, for the same reason. */
+export const MOST_CARRIED_BYTES = 16_777_216;
+
 /** `carried`: the bytes of the outputs of the steps that are finished from the beginning. */
 export function newCourse(
   { steps, submittedAt }: JobSpec,

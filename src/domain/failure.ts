@@ -22,7 +22,9 @@ export type CallError =
   | { kind: "quota" }
   /** The answer reached what the job's own budget pays for. */
   | { kind: "budget" }
-  | { kind: "not_configured" };
+  | { kind: "not_configured" }
+  /** The step called nobody, or could not even be begun. */
+  | { kind: "step"; failure: Failure };
 
 /** Sorts a call's error into what it means for the job. The only place that decides what is worth another attempt. */
 export function classify(error: CallError): Failure {
@@ -47,6 +49,8 @@ export function classify(error: CallError): Failure {
       return OVER_BUDGET;
     case "not_configured":
       return nextModel("provider_unavailable", "The provider is not configured");
+    case "step":
+      return error.failure;
   }
 }
 
@@ -94,6 +98,7 @@ export function wasTaken(error: CallError): boolean {
     case "unreachable":
     case "quota":
     case "not_configured":
+    case "step":
       return false;
     case "timeout":
     case "cut":

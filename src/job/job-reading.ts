@@ -9,6 +9,7 @@ import {
 import { isCutByBudget } from "../domain/budget.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "../domain/view.ts";
 import { originOf } from "../domain/origin.ts";
+import { outputAt } from "./step-reading.ts";
 import type { Frame, LogPage, NextDelivery, Source, Submitted, TextApart } from "./job-rpc.ts";
 import type { JobResult, JobView } from "../schema/job.ts";
 import type { Delivery } from "../domain/outbox.ts";
@@ -123,8 +124,11 @@ function deltaText(event: LogEvent): string {
   return event.type === "delta" ? event.delta : "";
 }
 
-/** What the job's current attempt has said; it is in the log and nowhere else. */
+/** What the job's current attempt has said, or the last of its steps has left; it is in the log and nowhere else. */
 function textOf(job: Job, store: JobStore): string {
+  if (job.status === "completed" && job.course !== undefined) {
+    return outputAt(job, store, job.course.done.length - 1);
+  }
   const attempt = currentAttempt(job);
   return attempt === undefined ? "" : store.text(attempt.startedSeq);
 }

@@ -14,6 +14,8 @@ export const PROBLEMS = {
   "tenant-not-found": { status: 404, title: "Tenant not found" },
   "key-not-found": { status: 404, title: "Key not found" },
   "not-found": { status: 404, title: "Not found" },
+  "input-already-given": { status: 409, title: "Input already given" },
+  "input-not-awaited": { status: 409, title: "Input not awaited" },
   "job-not-retryable": { status: 409, title: "Job not retryable" },
   "tenant-exists": { status: 409, title: "Tenant exists" },
   "too-many-keys": { status: 409, title: "Too many keys" },

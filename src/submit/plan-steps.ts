@@ -1,4 +1,4 @@
-import type { HttpPlan, PlannedStep } from "../domain/job.ts";
+import type { PlannedStep } from "../domain/job.ts";
 import { nanoOf } from "../domain/money.ts";
 import { DEFAULT_ANSWER_BYTES, DEFAULT_HTTP_TIMEOUT_MS } from "../domain/step-input.ts";
 import { templatesOf } from "../domain/step-templates.ts";
@@ -19,7 +19,7 @@ import { MAX_APPROVAL_BYTES, type Step } from "../schema/step.ts";
 import type { Config } from "../settings/config.ts";
 import type { Refusal } from "./models.ts";
 import { NO_CALLS, planLlm, type LlmPlan } from "./plan-llm.ts";
-import type { PlannedCalls } from "./plan.ts";
+import type { PlannedCalls, Submission } from "./plan.ts";
 
 /** How long an approval is waited for where the step does not say: a year, in milliseconds. */
 const APPROVAL_MS = 31_536_000_000;
@@ -35,12 +35,12 @@ type Planned = { step: PlannedStep; calls: LlmPlan; refusals: Refusal[] };
 /**
  * Plans the steps of a request, each in view of those before it. Pure.
  *
- * `http`: what `http` steps are sent with, by the index of the step.
+ * `httpSteps`: what `http` steps are sent with, by the index of the step. Of `finishedSteps` no call is to be paid for.
  */
 export function planSteps(
   request: CreateJob,
   tried: Tried,
-  http: (HttpPlan | null)[],
+  { httpSteps = [], finishedSteps = 0 }: Pick<Submission, "httpSteps" | "finishedSteps">,
   config: Config,
 ): PlannedCalls {
   const { steps = [], input, max_cost_usd: maxCostUsd } = request;
@@ -60,7 +60,7 @@ export function planSteps(
     const read = templates.flatMap((nodes) => readsOf(nodes));
     const reads = read.map((one) => steps.findIndex(({ name }) => name === one.step));
     return {
-      step: { ...stepOf(step, tried, calls), reads, ...http[index] },
+      step: { ...stepOf(step, tried, calls), reads, ...httpSteps[index] },
       calls,
       refusals: [...refusals, ...calls.refusals],
     };
@@ -74,7 +74,7 @@ export function planSteps(
       promptTokens,
       answerTokens,
       steps: planned.map(({ step }) => step),
-      worstNano: sumOf(planned, maxCostUsd),
+      worstNano: sumOf(planned.slice(finishedSteps), maxCostUsd),
     },
   };
 }

@@ -23,8 +23,9 @@ export type Submission = {
   webhook?: Webhook;
   /** What its `http` steps are sent with, by the index of the step; null for others. */
   httpSteps?: (HttpPlan | null)[];
-  /** The job this one repeats. */
+  /** The job this one repeats, and how many of its first steps that one has finished. */
   replayOf?: string;
+  finishedSteps?: number;
   /** How long its id is taken, where not as the settings say. */
   keySeconds?: number;
   /** The operator's word on the priority, above the request's and the tier's. */
@@ -51,7 +52,7 @@ export function planJob(submission: Submission, config: Config): Planned {
   const calls =
     request.steps === undefined
       ? planCall(request, tried.maxAttempts, config)
-      : planSteps(request, tried, submission.httpSteps ?? [], config);
+      : planSteps(request, tried, submission, config);
   const refusals = [...calls.refusals, ...priority.refusals];
   if (refusals.length > 0) return { ok: false, refusals };
   const { worstNano, ...called } = calls.planned;

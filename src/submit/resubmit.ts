@@ -31,7 +31,11 @@ export async function resubmit(
   const { tenant, tier, webhook, httpSteps } = origin;
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
-  const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
+  const [id, fingerprint, carried] = await Promise.all([
+    replayIdFor(origin.dlqId),
+    fingerprintOf(request),
+    finishedBy(origin, env),
+  ]);
   const planned = planJob(
     {
       request,
@@ -43,6 +47,7 @@ export async function resubmit(
       uid: randomToken(16),
       now: Date.now(),
       replayOf: origin.jobId,
+      finishedSteps: carried.length,
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
       ...(httpSteps === undefined ? {} : { httpSteps }),
@@ -55,9 +60,18 @@ export async function resubmit(
   const submitted = await submit(
     { ...planned, name },
     {
-      submit: () => jobNamed(env, name).submit(planned.spec, request),
+      submit: () => jobNamed(env, name).submit(planned.spec, request, carried),
       recall: () => jobNamed(env, name).recall(planned.spec),
     },
   );
   return { type: "submitted", jobId: id, submitted };
+}
+
+/**
+ * The outputs of the steps that the job has finished, as long as it is kept. What they cost is paid already, so a job that
+ * cannot be reached is not taken for one that has none.
+ */
+async function finishedBy({ tenant, jobId, dlqId, request }: Origin, env: Env): Promise<string[]> {
+  if (request.steps === undefined) return [];
+  return jobNamed(env, await objectName(tenant, jobId)).finished(dlqId);
 }

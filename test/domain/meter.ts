@@ -21,7 +21,8 @@ export function billFor(
   route: Route | undefined,
   { usage, taken }: CallReport,
 ): Bill {
-  if (usage === null && !taken) return { cost: 0, estimated: false };
+  // A step that calls no model costs nothing, and there is nothing to be estimated.
+  if (route === undefined || (usage === null && !taken)) return { cost: 0, estimated: false };
   const perToken = (route?.price?.input ?? 0) / 1_000_000;
   if (usage !== null) return { cost: usage.total_tokens * perToken, estimated: false };
   const tokens = promptTokens + Math.ceil(Buffer.byteLength(said.join("")) / 4);
