@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { answerOf, startJourney, type Journey } from "../support/journey.ts";
+import { answer, Receiver } from "../support/receiver.ts";
+import { follow } from "../support/recipes.ts";
+
+const PAGE = "docs/recipes.md";
+
+/** The keys that recipes give to others, and nobody is shown again. */
+const SEARCH_KEY = "search-key-3b1f9c";
+const MAIL_KEY = "mail-key-77aa02";
+
+const HITS = [
+  { title: "Rayleigh", text: 'Small things scatter "short" waves.' },
+  { title: "Tyndall", text: "So does smoke." },
+];
+
+let receiver: Receiver;
+let journey: Journey;
+beforeAll(async () => {
+  receiver = await Receiver.start();
+  journey = await startJourney({ WEBHOOK_ALLOWED_ORIGINS: receiver.origin });
+});
+afterAll(async () => {
+  await journey?.close();
+  await receiver?.close();
+});
+
+function followed(heading: string): Promise<string> {
+  const { origin } = receiver;
+  const origins = { "https://search.example.com": origin, "https://mail.example.com": origin };
+  return follow(journey.api, PAGE, heading, origins);
+}
+
+/** The calls whose prompt begins so, in their order. */
+function callsFor(beginning: string) {
+  return journey.provider.calls.filter(({ prompt }) => prompt.startsWith(beginning));
+}
+
+function onlyCallFor(beginning: string) {
+  const [call, ...more] = callsFor(beginning);
+  if (call === undefined) throw new Error(`no call for "${beginning}"`);
+  expect(more).toEqual([]);
+  return call;
+}
+
+/** Everything that an owner can read of a job. */
+async function allOf(id: string): Promise<string> {
+  const paths = ["", "/steps", "/attempts", "/events", "/deliveries"];
+  const texts = paths.map(async (path) =>
+    (await journey.api.fetch(`/api/jobs/${id}${path}`)).text(),
+  );
+  return (await Promise.all(texts)).join("\n");
+}
+
+describe("the recipe", () => {
+  it("that summarises and translates asks two models, the second for what the first said", async () => {
+    const id = await followed("Summarise, then translate");
+    const summary = onlyCallFor("Summarise in one sentence:\n\nAir scatters");
+    const translation = onlyCallFor("Translate into French");
+    expect([summary.model, translation.model]).toEqual(["gpt-4o-mini", "gpt-4o"]);
+    expect(translation.prompt.endsWith(`\n\n${answerOf(summary)}`)).toBe(true);
+    const { result } = await journey.api.read(id);
+    expect(result?.content).toBe(answerOf(translation));
+  });
+
+  it("that retrieves and answers shows its steps as progress, and its key to nobody", async () => {
+    const path = "/find?q=Why%20is%20the%20sky%20blue%3F&limit=3";
+    receiver.plan(path, answer(200, {}, JSON.stringify({ hits: HITS })));
+    const id = await followed("Retrieve, then answer");
+    const [search, ...more] = receiver.at(path);
+    expect(more).toEqual([]);
+    expect(search?.headers["authorization"]).toBe(`Bearer ${SEARCH_KEY}`);
+    const draft = onlyCallFor("Answer from these sources alone.");
+    for (const { title, text } of HITS) expect(draft.prompt).toContain(`## ${title}\n${text}`);
+    const final = onlyCallFor("Make this draft shorter");
+    expect(final.prompt).toContain(`Draft: ${answerOf(draft)}`);
+    const events = await journey.api.log(id);
+    const progress = events.flatMap((event) =>
+      event.type === "progress" ? [[event.progress, event.step]] : [],
+    );
+    expect(progress).toEqual([
+      [0, "Retrieving context"],
+      [15, "Building prompt"],
+      [20, "Calling LLM (step 1)"],
+      [50, "Processing intermediate result"],
+      [60, "Calling LLM (step 2)"],
+      [90, "Formatting output"],
+      [100, "Complete"],
+    ]);
+    const { result } = await journey.api.read(id);
+    expect(result?.content).toBe(`${answerOf(final)}\n\nSources: Rayleigh; Tyndall;`);
+    const told = (await allOf(id)) + JSON.stringify(journey.product.harness.getLogs());
+    expect(told).toContain("Retrieving context");
+    expect(told).not.toContain(SEARCH_KEY);
+  });
+
+  it("that drafts and sends sends nothing before it is approved, and then this very mail", async () => {
+    receiver.plan("/send", 503, answer(202));
+    const id = await followed("Draft, approve, send");
+    const draft = answerOf(onlyCallFor("Write a short, friendly mail about the delay of order 7."));
+    const events = await journey.api.log(id);
+    const approved = events.find((e) => e.type === "step_completed" && e.step === "Approving");
+    const sent = receiver.at("/send");
+    // The mail service was away at first.
+    expect(sent).toHaveLength(2);
+    for (const { at, text, headers } of sent) {
+      expect(at).toBeGreaterThanOrEqual(Date.parse(approved?.at ?? ""));
+      const mail = { to: "ada@example.com", subject: "Your order 7", text: draft };
+      expect(JSON.parse(text)).toEqual(mail);
+      expect(headers["authorization"]).toBe(`Bearer ${MAIL_KEY}`);
+    }
+    const keys = sent.map(({ headers }) => headers["idempotency-key"]);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/./);
+    expect(callsFor("Write a short")).toHaveLength(1);
+    const told = (await allOf(id)) + JSON.stringify(journey.product.harness.getLogs());
+    expect(told).not.toContain(MAIL_KEY);
+  });
+});
