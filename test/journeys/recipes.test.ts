@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { expectJson, expectProblem } from "../support/api.ts";
 import { answerOf, startJourney, type Journey } from "../support/journey.ts";
 import { answer, Receiver } from "../support/receiver.ts";
 import { follow } from "../support/recipes.ts";
@@ -116,5 +117,65 @@ describe("the recipe", () => {
     expect(callsFor("Write a short")).toHaveLength(1);
     const told = (await allOf(id)) + JSON.stringify(journey.product.harness.getLogs());
     expect(told).not.toContain(MAIL_KEY);
+  });
+});
+
+describe("a step's headers", () => {
+  const secret = "step-header-canary-51c0";
+  const steps = [
+    { type: "template", name: "Beginning", template: "{{input}}" },
+    {
+      type: "http",
+      name: "Asking",
+      url: "https://search.example.com/asked",
+      headers: { authorization: `Bearer ${secret}` },
+    },
+  ];
+
+  it("go along with the job that repeats theirs, and are in no dead letter", async () => {
+    const { api } = journey;
+    receiver.plan("/asked", 404, 404, answer(200, {}, "found"));
+    const url = receiver.url("/asked");
+    const job = { steps: [steps[0], { ...steps[1], url }], input: "x" };
+    const { job_id } = await api.submit(job, "with-headers");
+    const failed = await api.ended(job_id);
+    expect(failed).toMatchObject({
+      status: "failed",
+      error: "HTTP 404 from the step's URL",
+      error_code: "provider_rejected",
+    });
+    const letter = await api.fetch(`/api/admin/dead-letter/${failed.dlq_id}`);
+    const { request } = await expectJson<{ request: object }>(letter, 200);
+    expect(request).toMatchObject({ steps: [{ name: "Beginning" }, { name: "Asking", url }] });
+    expect(JSON.stringify(request)).not.toContain(secret);
+    const again = await api.retry(job_id);
+    const failedAgain = await api.ended(again.job_id);
+    expect(failedAgain.status).toBe("failed");
+    const retried = await api.post(`/api/admin/dead-letter/${failedAgain.dlq_id}/retry`, {});
+    const { new_job_id } = await expectJson<{ new_job_id: string }>(retried, 200);
+    const done = await api.ended(new_job_id);
+    expect(done).toMatchObject({ status: "completed", result: { content: "found" } });
+    const asked = receiver.at("/asked").map(({ headers }) => headers["authorization"]);
+    expect(asked).toEqual(Array(3).fill(`Bearer ${secret}`));
+    const told = await Promise.all([job_id, again.job_id, new_job_id].map(allOf));
+    const logs = JSON.stringify(journey.product.harness.getLogs());
+    expect([...told, logs].join("\n")).not.toContain(secret);
+  });
+
+  it("are part of what a submission says", async () => {
+    const { api } = journey;
+    const other = { ...steps[1], headers: { authorization: "Bearer another" } };
+    const window = { dedupe_window_seconds: 60, input: "x" };
+    receiver.plan("/asked", answer(200));
+    const job = (step: object | undefined) => ({
+      ...window,
+      steps: [{ ...step, url: receiver.url("/asked") }],
+    });
+    const first = await api.submit(job(steps[1]));
+    const same = await expectJson<{ job_id: string }>(await api.send(job(steps[1])), 200);
+    expect(same.job_id).toBe(first.job_id);
+    expect((await api.submit(job(other))).job_id).not.toBe(first.job_id);
+    const reused = await api.send({ ...job(other), dedupe_window_seconds: 0 }, "with-headers");
+    await expectProblem(reused, 422, "idempotency-key-reused");
   });
 });
