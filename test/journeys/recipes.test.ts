@@ -179,3 +179,53 @@ describe("a step's headers", () => {
     await expectProblem(reused, 422, "idempotency-key-reused");
   });
 });
+
+describe("a job of several steps that does not fit", () => {
+  const prompt = "Never asked";
+  const step = { type: "llm", name: "a", prompt };
+  const http = { type: "http", name: "look up", url: "https://search.example.com/" };
+
+  it.each<[string, object, RegExp, string]>([
+    ["steps besides a prompt", { prompt, steps: [step] }, /exactly one of prompt/, "/prompt"],
+    ["an input for no steps", { prompt, input: {} }, /^input needs steps$/, "/input"],
+    ["a step of no kind", { steps: [{ ...step, type: "loop" }] }, /./, "/steps/0/type"],
+    ["two steps of one name", { steps: [step, step] }, /same name/, "/steps/1/name"],
+    [
+      "a step that reads a later one",
+      {
+        steps: [
+          { ...step, prompt: "{{steps.b.output}}" },
+          { ...step, name: "b" },
+        ],
+      },
+      /of no earlier step/,
+      "/steps/0/prompt",
+    ],
+    ["a step's unknown model", { steps: [{ ...step, model: "gpt-0" }] }, /gpt-0/, "/steps/0/model"],
+    [
+      "a step's header that is ours",
+      { steps: [{ ...http, headers: { Host: "x" } }] },
+      /^headers.Host: is not the caller's to set$/,
+      "/steps/0/headers/Host",
+    ],
+  ])("is refused with 400 for %s", async (_, job, error, pointer) => {
+    const problem = await expectProblem(await journey.api.send(job), 400, "invalid-request");
+    expect(problem.error).toMatch(error);
+    expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);
+  });
+
+  it.each([
+    ["an address inside a network", "https://10.0.0.1/find"],
+    ["ourselves", "OWN/api/jobs"],
+    ["whatever host its input names", "https://{{input.host}}/find"],
+  ])("is refused with 422 for a step that asks %s", async (_, url) => {
+    const asked = { ...http, url: url.replace("OWN", journey.product.url) };
+    const response = await journey.api.send({ steps: [step, asked], input: { host: "a.example" } });
+    const problem = await expectProblem(response, 422, "step-url-rejected");
+    expect(problem.errors?.map(({ pointer }) => pointer)).toEqual(["/steps/1/url"]);
+  });
+
+  it("never reached a model", () => {
+    expect(callsFor(prompt)).toEqual([]);
+  });
+});
