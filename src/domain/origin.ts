@@ -1,4 +1,4 @@
-import { dlqIdOf, type JobSpec } from "./job.ts";
+import { dlqIdOf, type HttpPlan, type JobSpec } from "./job.ts";
 import type { Webhook } from "./webhook.ts";
 import type { KeptRequest, Tier } from "../schema/job.ts";
 
@@ -11,10 +11,30 @@ export type Origin = {
   tier: Tier;
   request: KeptRequest;
   webhook?: Webhook;
+  /** What its `http` steps are sent with, by the index of the step; null for others. */
+  httpSteps?: (HttpPlan | null)[];
 };
 
 export function originOf(spec: JobSpec, request: KeptRequest): Origin {
   const { id: jobId, tenant, tier, webhook } = spec;
-  const origin = { jobId, dlqId: dlqIdOf(spec), tenant, tier, request };
-  return webhook === undefined ? origin : { ...origin, webhook };
+  return {
+    jobId,
+    dlqId: dlqIdOf(spec),
+    tenant,
+    tier,
+    request,
+    ...(webhook === undefined ? {} : { webhook }),
+    ...httpStepsOf(spec),
+  };
+}
+
+/** What goes along with a job's `http` steps, for a job that repeats it; nothing where there are no steps. */
+export function httpStepsOf({ steps }: JobSpec): Pick<Origin, "httpSteps"> {
+  if (steps === undefined) return {};
+  return {
+    httpSteps: steps.map(({ headers, submittedTo }) => {
+      if (submittedTo === undefined) return null;
+      return headers === undefined ? { submittedTo } : { headers, submittedTo };
+    }),
+  };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { JobWebhookEvent } from "./delivery.ts";
 import { ChatMessage, ModelParams, ToolCall, Usage } from "./chat.ts";
+import { type KeptStep, MAX_STEPS, Step } from "./step.ts";
 
 export const JobStatus = z
   .enum(["queued", "active", "completed", "failed", "cancelled"])
@@ -35,12 +36,18 @@ const ModelName = z.string().min(1).max(200);
 /** Most fallbacks one job may name: with `max_attempts` 10 it stays below a queue's 100 redeliveries. */
 const MAX_FALLBACKS = 4;
 
-const input = "exactly one of prompt and messages is required";
+const oneOf = "exactly one of prompt, messages and steps is required";
 
 export const CreateJob = z
   .strictObject({
     prompt: z.string("prompt is required").min(1, "prompt is required").optional(),
     messages: z.array(ChatMessage).min(1).max(2048).optional(),
+    steps: z.array(Step).min(1).max(MAX_STEPS).optional().meta({
+      description: "Done one after another. What they have in common is said for the job.",
+    }),
+    input: z.unknown().optional().meta({
+      description: "Any JSON value, for the templates of the steps: `{{input.…}}`.",
+    }),
     model: ModelName.optional().meta({
       description: "A configured model, or `<provider>/<model>`. Default `gpt-4o`.",
     }),
@@ -91,23 +98,24 @@ export const CreateJob = z
     }),
   })
   .superRefine((job, context) => {
-    const given = Number(job.prompt !== undefined) + Number(job.messages !== undefined);
-    if (given === 1) return;
-    context.addIssue({
-      code: "custom",
-      path: ["prompt"],
-      message: given === 0 ? "prompt is required" : input,
-    });
+    const given = [job.prompt, job.messages, job.steps].filter((one) => one !== undefined).length;
+    const issue = (path: string, message: string) =>
+      context.addIssue({ code: "custom", path: [path], message });
+    if (given !== 1) issue("prompt", given === 0 ? "prompt is required" : oneOf);
+    if (job.input !== undefined && job.steps === undefined) issue("input", "input needs steps");
   })
   .meta({
     id: "CreateJob",
-    description: input,
+    description: oneOf,
     example: { prompt: "Why is the sky blue?", model: "gpt-4o", metadata: { page: "faq" } },
   });
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** A submission as it is kept: the values of its headers are kept apart from it, sealed. */
-export type KeptRequest = Omit<CreateJob, "callback_headers"> & { callback_headers?: never };
+export type KeptRequest = Omit<CreateJob, "callback_headers" | "steps"> & {
+  callback_headers?: never;
+  steps?: KeptStep[] | undefined;
+};
 
 const Instant = z.iso.datetime();
 
@@ -171,6 +179,7 @@ export type JobResult = z.infer<typeof JobResult>;
 export const AttemptView = z
   .object({
     attempt: z.int().min(1),
+    step: z.string().optional().meta({ description: "Of a job that has several." }),
     model: z.string(),
     provider: z.string(),
     status: z.enum(["active", "completed", "failed", "cancelled"]),
@@ -210,6 +219,16 @@ export const JobView = z
     queue_position: z.int().optional(),
     estimated_wait: z.int().optional(),
     started_at: Instant.optional(),
+    waiting_for: z
+      .object({
+        type: z.literal("approval"),
+        step: z.string(),
+        request_id: z.string().meta({ description: "Names what is asked, in its answer." }),
+        message: z.string(),
+        expires_at: Instant,
+      })
+      .optional()
+      .meta({ description: "Somebody's answer, by `POST /api/jobs/:id/input`." }),
     partial_output: z.string().optional(),
     result: JobResult.optional(),
     completed_at: Instant.optional(),

@@ -12,7 +12,7 @@ import type { Operation, Selection } from "../domain/operation.ts";
 export type Placed<T> = T & { id: number };
 
 /** What of a letter may be heavy, and what no list needs. */
-type LetterContent = Pick<DeadLetter, "request" | "attempts" | "webhook">;
+type LetterContent = Pick<DeadLetter, "request" | "attempts" | "webhook" | "httpSteps">;
 
 /**
  * What became of a letter that is not open any more. `newJobId` null: it was not retried. `jobId` null: its job was
@@ -95,8 +95,9 @@ export class DeadLetterStore {
       .toArray();
     if (added === undefined) return;
     this.#depth = depth + 1;
-    const { request, attempts, webhook } = letter;
-    const bytes = new TextEncoder().encode(JSON.stringify({ request, attempts, webhook }));
+    const { request, attempts, webhook, httpSteps } = letter;
+    const content = JSON.stringify({ request, attempts, webhook, httpSteps });
+    const bytes = new TextEncoder().encode(content);
     for (let part = 0; part * PART_BYTES < bytes.length; part++) {
       const slice = bytes.slice(part * PART_BYTES, (part + 1) * PART_BYTES);
       this.#sql.exec("INSERT INTO letter_content VALUES (?, ?, ?)", added.id, part, slice.buffer);

@@ -29,6 +29,7 @@ describe("a job's status, as its owner sees it,", () => {
   const seen: Record<Status, JobStatus> = {
     queued: "queued",
     active: "active",
+    waiting: "active",
     failing: "active",
     completed: "completed",
     failed: "failed",
