@@ -1,3 +1,4 @@
+import { Gathering } from "../domain/gathering.ts";
 import type { Lane } from "../domain/lane.ts";
 import type { Learned } from "../domain/learned.ts";
 import { LONGEST_MS } from "../domain/permit.ts";
@@ -30,8 +31,9 @@ export interface Permits {
 const ASK_WITHIN_MS = 2_000;
 const ASK_AGAIN_MS = 200;
 
-/** What this isolate has ahead and has told. Values only: a promise must not be shared between invocations. */
+/** What this isolate has ahead, keeps together and has told. Values only: a promise must not be shared between invocations. */
 const blocks = new Map<string, PermitBlocks>();
+const gatherings = new Map<string, Gathering>();
 const told = new Map<string, LearnedModel>();
 
 /** Most models remembered to have been told of: what is forgotten is told again. */
@@ -41,46 +43,80 @@ const MOST_TOLD = 500;
 export function permitsFor(env: Env, job: string, lane: Lane): Permits {
   return {
     async ask({ provider, ...needs }) {
-      const ahead = blocksOf(provider, lane);
-      const { tokens, lastsMs = LONGEST_MS } = needs;
-      const taken = ahead.take({ tokens, lastsMs }, Date.now());
-      if (taken !== null) return { ...taken, provider };
+      const { ahead, gathering } = kept(provider, lane);
+      const { tokens, lastsMs = LONGEST_MS, rung } = needs;
       const askedAt = Date.now();
-      const asker = ahead.asker();
+      const taken = ahead.take({ ...needs, lastsMs }, askedAt);
+      if (taken !== null) return { ...taken, provider };
       const wish = { job, lane, ...needs, lastsMs };
+      if (rung !== true && gathering.isResting(askedAt)) {
+        gathering.add(wish);
+        await sayGathered(env, provider, lane);
+        return null;
+      }
+      const asker = ahead.asker(askedAt, rung);
       const verdict = await insist(env, provider, (object) => object.ask(wish, asker));
-      if (verdict?.type === "parked") ahead.parked();
+      if (verdict?.type === "parked") {
+        ahead.parked();
+        gathering.rest(verdict.restMs ?? 0, Date.now());
+      }
       if (verdict?.type !== "granted") return null;
       return { ...ahead.put(verdict.permit, tokens, askedAt), provider };
     },
     async giveBack(held) {
-      const ahead = blocksOf(held.provider, lane);
+      const { ahead } = kept(held.provider, lane);
       ahead.back(held);
       const id = held.single ? held.id : null;
-      if (id === null && !ahead.isNewsDue(Date.now())) return;
+      if (id === null) return sayNews(env, held.provider, lane);
       const news = ahead.news();
       await insist(env, held.provider, (object) => object.giveBack(id, news));
     },
     async settle(held, end) {
-      const ahead = blocksOf(held.provider, lane);
+      const { ahead } = kept(held.provider, lane);
       const tokens = held.tokens === null || end.used === null ? 0 : held.tokens - end.used;
       ahead.over(held, tokens);
       // It may be closed to everybody now; those who had permits ahead must hear that too.
       if (end.limited) ahead.forget();
       const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
       const isNews = isTold(held.provider, call) || (held.single && tokens !== 0);
-      if (!isNews && !ahead.isNewsDue(Date.now())) return;
+      if (!isNews) return sayNews(env, held.provider, lane);
       const news = ahead.news();
       await insist(env, held.provider, (object) => object.settle({ ...call, ...news }));
     },
   };
 }
 
-function blocksOf(provider: string, lane: Lane): PermitBlocks {
+type Kept = { ahead: PermitBlocks; gathering: Gathering };
+
+/** What this isolate keeps of a lane of a provider. */
+function kept(provider: string, lane: Lane): Kept {
   const key = `${lane} ${provider}`;
-  const known = blocks.get(key) ?? new PermitBlocks();
-  blocks.set(key, known);
-  return known;
+  const ahead = blocks.get(key) ?? new PermitBlocks();
+  blocks.set(key, ahead);
+  const gathering = gatherings.get(key) ?? new Gathering();
+  gatherings.set(key, gathering);
+  return { ahead, gathering };
+}
+
+/** Says what has become of permits, if anybody is to hear it yet. */
+async function sayNews(env: Env, provider: string, lane: Lane): Promise<void> {
+  const { ahead, gathering } = kept(provider, lane);
+  const now = Date.now();
+  if (!ahead.isNewsDue(now)) return;
+  if (gathering.isResting(now)) return sayGathered(env, provider, lane);
+  const news = ahead.news();
+  await insist(env, provider, (object) => object.giveBack(null, news));
+}
+
+/** Says once its rest is over what this isolate has gathered, unless somebody else does. What is lost with it rings by its own alarm. */
+async function sayGathered(env: Env, provider: string, lane: Lane): Promise<void> {
+  const { ahead, gathering } = kept(provider, lane);
+  const waitMs = gathering.sayIn(Date.now());
+  if (waitMs === null) return;
+  await pause(waitMs, new AbortController().signal);
+  const [wishes, news] = [gathering.take(), ahead.news()];
+  const spared = await insist(env, provider, (object) => object.park(lane, wishes, news));
+  gathering.rest(spared?.restMs ?? 0, Date.now());
 }
 
 /** Whether the provider's object must hear of this call at once: it tells of a limit that is new, or reached. */

@@ -13,6 +13,8 @@ export type Wish = {
   since: number;
   /** A consumer of an older version does not say. */
   lastsMs?: number;
+  /** It was its turn: its message was sent with a permit reserved. */
+  rung?: boolean | undefined;
 };
 
 /**
@@ -26,6 +28,8 @@ export type Permit = Amount & {
   lastsMs?: number;
   /** For so long it is enough to tell the end of a call together with something else. */
   quietMs?: number;
+  /** Others wait: only jobs that were rung for may have what is ahead. */
+  rung?: boolean;
 };
 
 /** What is left of permits that will not be used. */
@@ -40,5 +44,11 @@ export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number };
 /** What any attempt is over after: no consumer lives for longer (platform limit). */
 export const LONGEST_MS = 900_000;
 
+/**
+ * What an object that has much to hear asks for: for `restMs` nothing more is said to it of a lane's jobs that were not rung for, or of
+ * calls that are over; then all at once. Not there: it can hear everything.
+ */
+export type Spared = { restMs?: number };
+
 /** `parked`: the job will be rung for when it is its turn. */
-export type Verdict = { type: "granted"; permit: Permit } | { type: "parked" };
+export type Verdict = { type: "granted"; permit: Permit } | ({ type: "parked" } & Spared);

@@ -2,14 +2,16 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
-import type { News, Verdict, Wish } from "../domain/permit.ts";
+import type { Lane } from "../domain/lane.ts";
+import type { News, Spared, Verdict, Wish } from "../domain/permit.ts";
 import { ALL_USED_MS, PermitDesk } from "../domain/permit-desk.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
 import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
-import { ring } from "../queues.ts";
+import { ringAll } from "../queues.ts";
+import type { Doorbell } from "../schema/message.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
 import type { AskerTold, CallTold, ProviderOrder } from "./provider-rpc.ts";
 
@@ -46,6 +48,14 @@ export class ProviderObject extends DurableObject<Env> {
     const verdict = this.#desk.ask(wish, most, now);
     this.#follow(now, verdict.type === "granted");
     return verdict;
+  }
+
+  park(lane: Lane, wishes: Wish[], news: News): Spared {
+    const now = this.#ruled();
+    this.#desk.hear(news, now);
+    const spared = this.#desk.park(wishes, lane, now);
+    this.#follow(now);
+    return spared;
   }
 
   giveBack(id: string | null, news = NO_NEWS): void {
@@ -117,11 +127,19 @@ export class ProviderObject extends DurableObject<Env> {
     if (isCounted && now >= this.#rules.activeUntil) {
       this.#save({ activeUntil: now + ACTIVE_FOR_MS });
     }
-    for (const { lane, job, ...needs } of rings) {
-      const hint = { ...needs, provider: this.#name };
-      this.ctx.waitUntil(ring(this.env, lane, { job, needs: hint }));
+    for (const [lane, doorbells] of this.#doorbells(rings)) {
+      this.ctx.waitUntil(ringAll(this.env, lane, doorbells));
     }
     this.#alarm.set(this.#desk.serveAt(now));
+  }
+
+  #doorbells(rings: Wish[]): Map<Lane, Doorbell[]> {
+    const byLane = Map.groupBy(rings, ({ lane }) => lane);
+    const doorbell = ({ job, tenant, tokens, since, lastsMs }: Wish) => {
+      const needs = { provider: this.#name, tenant, tokens, since, lastsMs, rung: true };
+      return { job, needs };
+    };
+    return new Map([...byLane].map(([lane, wishes]) => [lane, wishes.map(doorbell)]));
   }
 
   #learn(model: string, known: ReturnType<typeof learnedOf>): void {

@@ -1,8 +1,9 @@
 import { LANES, type Lane } from "../domain/lane.ts";
 import { LONGEST_MS, type Wish } from "../domain/permit.ts";
-import type { ParkedJobs } from "../domain/permit-desk.ts";
+
 import type { LearnedModels, LimitSetting } from "../domain/provider-limits.ts";
 import type { Turn } from "../domain/turns.ts";
+import type { ParkedJobs } from "../domain/waiting.ts";
 import { migrate } from "./migrations.ts";
 
 /** What is known of a provider besides who waits for it. Instants in epoch milliseconds. */
@@ -42,7 +43,7 @@ const MIGRATIONS = [
   `ALTER TABLE parked ADD COLUMN lasts_ms INTEGER NOT NULL DEFAULT ${LONGEST_MS}`,
 ];
 
-type Row = Omit<Wish, "lane" | "lastsMs"> & { lane: number; lastsMs: number };
+type Row = Omit<Wish, "lane" | "lastsMs" | "rung"> & { lane: number; lastsMs: number };
 
 /** A provider's rows (docs/storage.md). Of one for whom nobody ever waited there is no table. */
 export class ProviderStore implements ParkedJobs {

@@ -1,54 +1,76 @@
 import { LANES, type Lane } from "../../src/domain/lane.ts";
-import { PermitDesk, type ParkedJobs } from "../../src/domain/permit-desk.ts";
+import { PermitDesk } from "../../src/domain/permit-desk.ts";
 import type { Permit, Wish } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
 import type { Concurrency } from "../../src/domain/places.ts";
 import type { Turn } from "../../src/domain/turns.ts";
+import type { ParkedJobs } from "../../src/domain/waiting.ts";
 import { seeded } from "../support/random.ts";
 import { NOW } from "./fixtures.ts";
 
 /** The parked jobs in memory, kept as the object's table keeps them. */
 export class ParkedInMemory implements ParkedJobs {
-  readonly #wishes = new Map<string, Wish[]>();
+  readonly #lines = new Map<string, Line>();
   readonly #keys = new Set<string>();
 
   add(wish: Wish): void {
-    const others = this.#of(wish);
-    if (this.#keys.has(keyOf(wish))) return;
-    this.#keys.add(keyOf(wish));
-    const at = others.findLastIndex(({ since }) => since <= wish.since) + 1;
-    others.splice(at, 0, wish);
+    const key = keyOf(wish);
+    if (this.#keys.has(key)) return;
+    this.#keys.add(key);
+    const line = this.#lineOf(wish);
+    line.wishes.splice(placeIn(line, wish), 0, wish);
   }
 
   remove(wish: Wish): void {
-    const others = this.#of(wish);
-    const at = others.findIndex(({ job }) => job === wish.job);
-    if (at >= 0) others.splice(at, 1);
-    this.#keys.delete(keyOf(wish));
+    if (!this.#keys.delete(keyOf(wish))) return;
+    const line = this.#lineOf(wish);
+    const at = placeIn(line, wish);
+    if (at === line.gone) line.gone += 1;
+    else line.wishes.splice(at, 1);
   }
 
   first(turn: Turn): Wish | null {
-    return this.#of(turn)[0] ?? null;
+    const { wishes, gone } = this.#lineOf(turn);
+    return wishes[gone] ?? null;
   }
 
   turns(): Turn[] {
-    return [...this.#wishes.values()].flatMap(([first]) => first ?? []);
+    return [...this.#lines.values()].flatMap(({ wishes, gone }) => wishes[gone] ?? []);
   }
 
   get size(): number {
     return this.#keys.size;
   }
 
-  #of({ lane, tenant }: Turn): Wish[] {
+  #lineOf({ lane, tenant }: Turn): Line {
     const key = `${lane} ${tenant}`;
-    const wishes = this.#wishes.get(key) ?? [];
-    this.#wishes.set(key, wishes);
-    return wishes;
+    const line = this.#lines.get(key) ?? { wishes: [], gone: 0 };
+    this.#lines.set(key, line);
+    return line;
   }
 }
 
+/** The wishes in their order, of which the first so many are gone. */
+type Line = { wishes: Wish[]; gone: number };
+
 function keyOf({ lane, tenant, job, since }: Wish): string {
   return [lane, tenant, job, since].join(" ");
+}
+
+/** Where in a line this wish is, or belongs. */
+function placeIn({ wishes, gone }: Line, wish: Wish): number {
+  let [low, high] = [gone, wishes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = wishes[middle];
+    if (other !== undefined && isBefore(other, wish)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function isBefore(a: Wish, b: Wish): boolean {
+  return a.since === b.since ? a.job < b.job : a.since < b.since;
 }
 
 /** A job of the world: when it was submitted, when it called, and what became of its call. */
@@ -99,6 +121,7 @@ export class PermitWorld {
   readonly #byId = new Map<string, Simulated>();
   readonly #random: () => number;
   readonly #callMs: number;
+  /** What is due next comes last. */
   readonly #due: { at: number; run: () => void }[] = [];
   readonly #waiting = new Map<Lane, Simulated[]>(LANES.map((lane) => [lane, []]));
   readonly #free = { ...CONSUMERS };
@@ -128,9 +151,9 @@ export class PermitWorld {
   run(forMs: number): void {
     const until = this.now + forMs;
     for (;;) {
-      const next = this.#due[0];
+      const next = this.#due.at(-1);
       if (next === undefined || next.at > until) break;
-      this.#due.shift();
+      this.#due.pop();
       this.now = next.at;
       next.run();
     }
@@ -193,7 +216,7 @@ export class PermitWorld {
     let [low, high] = [0, this.#due.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#due[middle]?.at ?? 0) <= at) low = middle + 1;
+      if ((this.#due[middle]?.at ?? 0) > at) low = middle + 1;
       else high = middle;
     }
     this.#due.splice(low, 0, { at, run });
