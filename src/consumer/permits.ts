@@ -1,7 +1,7 @@
 import { Gathering } from "../domain/gathering.ts";
 import type { Lane } from "../domain/lane.ts";
 import type { Learned } from "../domain/learned.ts";
-import { LONGEST_MS } from "../domain/permit.ts";
+import { LONGEST_MS, type News } from "../domain/permit.ts";
 import { PermitBlocks, type Permitted } from "../domain/permit-blocks.ts";
 import { isNews, learnedOf, type LearnedModel } from "../domain/provider-limits.ts";
 import type { Call, ProviderRpc } from "../ledgers/provider-rpc.ts";
@@ -54,7 +54,7 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
         await sayGathered(env, provider, lane);
         return null;
       }
-      const asker = ahead.asker(askedAt, rung);
+      const asker = once(ahead.asker(askedAt, rung));
       const verdict = await insist(env, provider, (object) => object.ask(wish, asker));
       if (verdict?.type === "parked") {
         ahead.parked();
@@ -68,7 +68,7 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
       ahead.back(held);
       const id = held.single ? held.id : null;
       if (id === null) return sayNews(env, held.provider, lane);
-      const news = ahead.news();
+      const news = once(ahead.news());
       await insist(env, held.provider, (object) => object.giveBack(id, news));
     },
     async settle(held, end) {
@@ -80,7 +80,7 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
       const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
       const isNews = isTold(held.provider, call) || (held.single && tokens !== 0);
       if (!isNews) return sayNews(env, held.provider, lane);
-      const news = ahead.news();
+      const news = once(ahead.news());
       await insist(env, held.provider, (object) => object.settle({ ...call, ...news }));
     },
   };
@@ -104,7 +104,7 @@ async function sayNews(env: Env, provider: string, lane: Lane): Promise<void> {
   const now = Date.now();
   if (!ahead.isNewsDue(now)) return;
   if (gathering.isResting(now)) return sayGathered(env, provider, lane);
-  const news = ahead.news();
+  const news = once(ahead.news());
   await insist(env, provider, (object) => object.giveBack(null, news));
 }
 
@@ -114,9 +114,14 @@ async function sayGathered(env: Env, provider: string, lane: Lane): Promise<void
   const waitMs = gathering.sayIn(Date.now());
   if (waitMs === null) return;
   await pause(waitMs, new AbortController().signal);
-  const [wishes, news] = [gathering.take(), ahead.news()];
+  const [wishes, news] = [gathering.take(), once(ahead.news())];
   const spared = await insist(env, provider, (object) => object.park(lane, wishes, news));
   gathering.rest(spared?.restMs ?? 0, Date.now());
+}
+
+/** The same, so that its tokens count once however often it is told. */
+function once<T extends News>(news: T): T {
+  return news.tokens === 0 ? news : { ...news, id: crypto.randomUUID() };
 }
 
 /** Whether the provider's object must hear of this call at once: it tells of a limit that is new, or reached. */

@@ -1,5 +1,6 @@
 import type { Lane } from "./lane.ts";
 import { burstOf } from "./meter.ts";
+import { Once } from "./once.ts";
 import {
   LONGEST_MS,
   type News,
@@ -65,6 +66,7 @@ export class PermitDesk {
   readonly #places: Places;
   readonly #reserved = new Reservations();
   readonly #pressure = new Pressure();
+  readonly #once = new Once();
   readonly #era: string;
   #ids = 0;
   #rings: Wish[] = [];
@@ -124,14 +126,15 @@ export class PermitDesk {
     return this.#waiting.lanes.includes(lane) ? this.#spared(now) : {};
   }
 
-  /** What became of permits. Safe to repeat but for `tokens`. */
-  hear({ spent, remaining, tokens }: News, now: number): void {
+  /** What became of permits. Safe to repeat, but for tokens that come without an id. */
+  hear({ spent, remaining, tokens, id: told }: News, now: number): void {
     if (spent.length + remaining.length === 0 && tokens === 0) return;
     this.#pressure.heard(now);
     this.#pass(now);
     for (const { id, rest } of spent) this.#permits.settle(id, rest);
     for (const { id, calls } of remaining) this.#places.keep(id, calls);
-    if (tokens !== 0) this.#permits.correct(tokens);
+    const isFirst = told === undefined || this.#once.isFirst(told, now);
+    if (tokens !== 0 && isFirst) this.#permits.correct(tokens);
     this.serve(now);
   }
 

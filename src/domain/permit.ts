@@ -38,8 +38,11 @@ export type Spent = { id: string; rest: Amount };
 /** Of a permit, how many of its calls are under way or may still be made. */
 export type Remaining = { id: string; calls: number };
 
-/** What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. */
-export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number };
+/**
+ * What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. That counts once, by this `id`,
+ * however often it is told; a consumer of an older version gives none.
+ */
+export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number; id?: string };
 
 /** What any attempt is over after: no consumer lives for longer (platform limit). */
 export const LONGEST_MS = 900_000;

@@ -169,11 +169,8 @@ export class ProviderObject extends DurableObject<Env> {
 }
 
 /** The same, and that the one call of this permit was not made. A permit is never more than it was. */
-function withReturned({ spent, remaining, tokens }: News, id: string): News {
+function withReturned(news: News, id: string): News {
   const rest = { requests: Infinity, tokens: Infinity };
-  return {
-    spent: [...spent, { id, rest }],
-    remaining: [...remaining, { id, calls: 0 }],
-    tokens,
-  };
+  const spent = [...news.spent, { id, rest }];
+  return { ...news, spent, remaining: [...news.remaining, { id, calls: 0 }] };
 }

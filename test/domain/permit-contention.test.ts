@@ -41,7 +41,7 @@ function contested(requests: number, waiting: number) {
   const desk = deskOf(requests);
   granted(desk, requests / 10 + waiting, { lane: "high" });
   desk.serve(LATER);
-  return { desk, rung: desk.takeRings().map((wish) => ({ ...wish, rung: true })) };
+  return { desk, rung: desk.takeRings().map((wish) => Object.assign(wish, { rung: true })) };
 }
 
 describe("where others wait and permits come in blocks", () => {

@@ -133,6 +133,24 @@ describe("a lane that does not fetch what is reserved for it", () => {
   });
 });
 
+describe("tokens that were not used", () => {
+  it.each([
+    ["come back once, however often that is told", ["a", "a"], 1],
+    ["come back of each call", ["a", "b"], 2],
+    ["come back each time where an older consumer tells it", [undefined, undefined], 2],
+  ])("%s", (_, ids, times) => {
+    const desk = deskOf(null, 60_000);
+    granted(desk, 1, { lane: "high", tokens: 6_000 });
+    const later = NOW + 4 * SECOND;
+    for (const id of ids) {
+      const news = { spent: [], remaining: [], tokens: 1_000 };
+      desk.hear(id === undefined ? news : { ...news, id }, later);
+    }
+    // Half a second's 450 come to them.
+    expect(granted(desk, 5, { lane: "high", tokens: 800 }, later)).toBe(times === 1 ? 1 : 3);
+  });
+});
+
 describe("a job that is parked twice, under two times of being due", () => {
   it("has one permit reserved, and is rung for once", () => {
     const desk = deskOf(50);
