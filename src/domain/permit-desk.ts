@@ -8,6 +8,7 @@ import {
   type Spared,
   type Verdict,
   type Wish,
+  type WishKey,
 } from "./permit.ts";
 import { LEAVES, Permits, type Amount, type Limits } from "./permits.ts";
 import { Places, type Concurrency } from "./places.ts";
@@ -126,6 +127,12 @@ export class PermitDesk {
     return this.#waiting.lanes.includes(lane) ? this.#spared(now) : {};
   }
 
+  /** The job of this wish waits no more. One that was rung for already gives its permit back when its message comes. Safe to repeat. */
+  withdraw(wish: WishKey, now: number): void {
+    this.#pressure.heard(now);
+    this.#waiting.remove(wish);
+  }
+
   /** What became of permits. Safe to repeat, but for tokens that come without an id. */
   hear({ spent, remaining, tokens, id: told }: News, now: number): void {
     if (spent.length + remaining.length === 0 && tokens === 0) return;
@@ -211,7 +218,7 @@ export class PermitDesk {
   }
 
   /** Nothing is granted now: what is reserved for the job comes back, and it waits anew. */
-  #drop({ lane, job }: Wish): null {
+  #drop({ lane, job }: WishKey): null {
     this.#release(this.#reserved.take(lane, job));
     return null;
   }

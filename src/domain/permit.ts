@@ -17,6 +17,9 @@ export type Wish = {
   rung?: boolean | undefined;
 };
 
+/** Which wish it is. */
+export type WishKey = Pick<Wish, "job" | "lane" | "tenant" | "since">;
+
 /**
  * Permits for so many calls and tokens, for as long as `lifeMs` after they were asked for. An object of an older version counts no
  * calls: of its permits the rest is missing, and `id` is null where there is no limit.

@@ -1,11 +1,11 @@
 import type { Lane } from "./lane.ts";
-import type { Wish } from "./permit.ts";
+import type { Wish, WishKey } from "./permit.ts";
 import { Turns, type Turn } from "./turns.ts";
 
 /** The jobs that wait for a permit. To add one that is there changes nothing. */
 export interface ParkedJobs {
   add(wish: Wish): void;
-  remove(wish: Wish): void;
+  remove(wish: WishKey): void;
   /** The first of a tenant's in a lane. */
   first(turn: Turn): Wish | null;
   /** Each lane and tenant of whom there is one. */
@@ -50,7 +50,7 @@ export class Waiting {
   }
 
   /** It waits no more. */
-  remove(wish: Wish): void {
+  remove(wish: WishKey): void {
     this.#parked.remove(wish);
     if (this.#parked.first(wish) === null) this.#turns.leave(wish);
   }

@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
 import type { Lane } from "../domain/lane.ts";
-import type { News, Spared, Verdict, Wish } from "../domain/permit.ts";
+import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
 import { ALL_USED_MS, PermitDesk } from "../domain/permit-desk.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
@@ -56,6 +56,12 @@ export class ProviderObject extends DurableObject<Env> {
     const spared = this.#desk.park(wishes, lane, now);
     this.#follow(now);
     return spared;
+  }
+
+  withdraw(wish: WishKey): void {
+    const now = this.#ruled();
+    this.#desk.withdraw(wish, now);
+    this.#follow(now);
   }
 
   giveBack(id: string | null, news = NO_NEWS): void {

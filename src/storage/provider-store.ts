@@ -1,5 +1,5 @@
 import { LANES, type Lane } from "../domain/lane.ts";
-import { LONGEST_MS, type Wish } from "../domain/permit.ts";
+import { LONGEST_MS, type Wish, type WishKey } from "../domain/permit.ts";
 
 import type { LearnedModels, LimitSetting } from "../domain/provider-limits.ts";
 import type { Turn } from "../domain/turns.ts";
@@ -69,7 +69,8 @@ export class ProviderStore implements ParkedJobs {
     this.#storage.sql.exec(insert, LANES.indexOf(lane), tenant, since, job, tokens, lastsMs);
   }
 
-  remove({ lane, tenant, since, job }: Wish): void {
+  remove({ lane, tenant, since, job }: WishKey): void {
+    if (!this.#created()) return;
     this.#storage.sql.exec(
       "DELETE FROM parked WHERE lane = ? AND tenant = ? AND since = ? AND job = ?",
       LANES.indexOf(lane),

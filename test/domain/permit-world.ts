@@ -1,6 +1,6 @@
 import { LANES, type Lane } from "../../src/domain/lane.ts";
 import { PermitDesk } from "../../src/domain/permit-desk.ts";
-import type { Permit, Wish } from "../../src/domain/permit.ts";
+import type { Permit, Wish, WishKey } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
 import type { Concurrency } from "../../src/domain/places.ts";
 import type { Turn } from "../../src/domain/turns.ts";
@@ -21,7 +21,7 @@ export class ParkedInMemory implements ParkedJobs {
     line.wishes.splice(placeIn(line, wish), 0, wish);
   }
 
-  remove(wish: Wish): void {
+  remove(wish: WishKey): void {
     if (!this.#keys.delete(keyOf(wish))) return;
     const line = this.#lineOf(wish);
     const at = placeIn(line, wish);
@@ -53,12 +53,12 @@ export class ParkedInMemory implements ParkedJobs {
 /** The wishes in their order, of which the first so many are gone. */
 type Line = { wishes: Wish[]; gone: number };
 
-function keyOf({ lane, tenant, job, since }: Wish): string {
+function keyOf({ lane, tenant, job, since }: WishKey): string {
   return [lane, tenant, job, since].join(" ");
 }
 
 /** Where in a line this wish is, or belongs. */
-function placeIn({ wishes, gone }: Line, wish: Wish): number {
+function placeIn({ wishes, gone }: Line, wish: WishKey): number {
   let [low, high] = [gone, wishes.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -69,7 +69,7 @@ function placeIn({ wishes, gone }: Line, wish: Wish): number {
   return low;
 }
 
-function isBefore(a: Wish, b: Wish): boolean {
+function isBefore(a: WishKey, b: WishKey): boolean {
   return a.since === b.since ? a.job < b.job : a.since < b.since;
 }
 

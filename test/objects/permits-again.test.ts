@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 
 import type { CallTold, ProviderRpc } from "../../src/ledgers/provider-rpc.ts";
 import { providerNamed } from "../../src/ledgers/provider-stub.ts";
-import { forgetProvider, GPT, holdClock, passTime, submitted } from "./support.ts";
+import { forgetProvider, GPT, holdClock, job, passTime, submitted } from "./support.ts";
 import { answered, deliver, envWith, provide, straight } from "./worker-side.ts";
 
 const { provider } = GPT;
@@ -31,4 +31,29 @@ it("what a call did not use comes back once, though the answer to that word was 
   expect(first?.tokens).toBeGreaterThan(0);
   expect(first?.id).toBeTypeOf("string");
   expect(again).toEqual(first);
+});
+
+it("a job that is cancelled, or deleted, while it waits for a permit waits no more", async () => {
+  await forgetProvider(provider);
+  await providerNamed(env, provider).order({ paused: true });
+  const names = [await submitted(), await submitted(), await submitted()];
+  const messages = names.map((name) => ({ job: name }));
+  await deliver(envWith(straight), "jobs-normal", messages);
+  const parked = async () => (await providerNamed(env, provider).state()).parked.normal;
+  expect(await parked()).toBe(3);
+  await job(names[0] ?? "").cancel("no longer wanted");
+  await expect.poll(parked).toBe(2);
+  await job(names[1] ?? "").delete();
+  await expect.poll(parked).toBe(1);
+});
+
+it("a job that nobody has parked is cancelled without a trace at its provider", async () => {
+  await forgetProvider(provider);
+  const name = await submitted();
+  const withdrawn = vi.spyOn(env.PROVIDERS, "getByName");
+  await job(name).cancel("no longer wanted");
+  await expect.poll(() => withdrawn.mock.calls).toEqual([[provider]]);
+  withdrawn.mockRestore();
+  const { parked } = await providerNamed(env, provider).state();
+  expect(parked).toEqual({ high: 0, normal: 0, low: 0, long: 0 });
 });
