@@ -1,5 +1,5 @@
 import { Gathering } from "../domain/gathering.ts";
-import type { Lane } from "../domain/lane.ts";
+import { lineOf, type Lane, type Line } from "../domain/lane.ts";
 import type { Learned } from "../domain/learned.ts";
 import { LONGEST_MS, type News } from "../domain/permit.ts";
 import { PermitBlocks, type Permitted } from "../domain/permit-blocks.ts";
@@ -11,8 +11,8 @@ import { pause } from "../pause.ts";
 import type { Needs } from "../schema/message.ts";
 import { within } from "../within.ts";
 
-/** A permit for one call of a job, of whom it is and for how many tokens. */
-export type Held = Permitted & { provider: string };
+/** A permit for one call of a job, of whom it is, in which line and for how many tokens. */
+export type Held = Permitted & { provider: string; line: Line };
 
 /** How a call under a permit went. `used`: tokens; null where nobody knows. */
 export type CallEnd = { model: string; used: number | null; limited: boolean; learned?: Learned };
@@ -43,15 +43,16 @@ const MOST_TOLD = 500;
 export function permitsFor(env: Env, job: string, lane: Lane): Permits {
   return {
     async ask({ provider, ...needs }) {
-      const { ahead, gathering } = kept(provider, lane);
+      const line = lineOf({ lane, priority: needs.priority });
+      const { ahead, gathering } = kept(provider, line);
       const { tokens, lastsMs = LONGEST_MS, rung } = needs;
       const askedAt = Date.now();
       const taken = ahead.take({ ...needs, lastsMs }, askedAt);
-      if (taken !== null) return { ...taken, provider };
+      if (taken !== null) return { ...taken, provider, line };
       const wish = { job, lane, ...needs, lastsMs };
       if (rung !== true && gathering.isResting(askedAt)) {
         gathering.add(wish);
-        await sayGathered(env, provider, lane);
+        await sayGathered(env, provider, line);
         return null;
       }
       const asker = once(ahead.asker(askedAt, rung));
@@ -61,25 +62,25 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
         gathering.rest(verdict.restMs ?? 0, Date.now());
       }
       if (verdict?.type !== "granted") return null;
-      return { ...ahead.put(verdict.permit, tokens, askedAt), provider };
+      return { ...ahead.put(verdict.permit, tokens, askedAt), provider, line };
     },
     async giveBack(held) {
-      const { ahead } = kept(held.provider, lane);
+      const { ahead } = kept(held.provider, held.line);
       ahead.back(held);
       const id = held.single ? held.id : null;
-      if (id === null) return sayNews(env, held.provider, lane);
+      if (id === null) return sayNews(env, held.provider, held.line);
       const news = once(ahead.news());
       await insist(env, held.provider, (object) => object.giveBack(id, news));
     },
     async settle(held, end) {
-      const { ahead } = kept(held.provider, lane);
+      const { ahead } = kept(held.provider, held.line);
       const tokens = held.tokens === null || end.used === null ? 0 : held.tokens - end.used;
       ahead.over(held, tokens);
       // It may be closed to everybody now; those who had permits ahead must hear that too.
       if (end.limited) ahead.forget();
       const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
       const isNews = isTold(held.provider, call) || (held.single && tokens !== 0);
-      if (!isNews) return sayNews(env, held.provider, lane);
+      if (!isNews) return sayNews(env, held.provider, held.line);
       const news = once(ahead.news());
       await insist(env, held.provider, (object) => object.settle({ ...call, ...news }));
     },
@@ -88,9 +89,9 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
 
 type Kept = { ahead: PermitBlocks; gathering: Gathering };
 
-/** What this isolate keeps of a lane of a provider. */
-function kept(provider: string, lane: Lane): Kept {
-  const key = `${lane} ${provider}`;
+/** What this isolate keeps of a line at a provider. */
+function kept(provider: string, line: Line): Kept {
+  const key = `${line} ${provider}`;
   const ahead = blocks.get(key) ?? new PermitBlocks();
   blocks.set(key, ahead);
   const gathering = gatherings.get(key) ?? new Gathering();
@@ -99,23 +100,23 @@ function kept(provider: string, lane: Lane): Kept {
 }
 
 /** Says what has become of permits, if anybody is to hear it yet. */
-async function sayNews(env: Env, provider: string, lane: Lane): Promise<void> {
-  const { ahead, gathering } = kept(provider, lane);
+async function sayNews(env: Env, provider: string, line: Line): Promise<void> {
+  const { ahead, gathering } = kept(provider, line);
   const now = Date.now();
   if (!ahead.isNewsDue(now)) return;
-  if (gathering.isResting(now)) return sayGathered(env, provider, lane);
+  if (gathering.isResting(now)) return sayGathered(env, provider, line);
   const news = once(ahead.news());
   await insist(env, provider, (object) => object.giveBack(null, news));
 }
 
 /** Says once its rest is over what this isolate has gathered, unless somebody else does. What is lost with it rings by its own alarm. */
-async function sayGathered(env: Env, provider: string, lane: Lane): Promise<void> {
-  const { ahead, gathering } = kept(provider, lane);
+async function sayGathered(env: Env, provider: string, line: Line): Promise<void> {
+  const { ahead, gathering } = kept(provider, line);
   const waitMs = gathering.sayIn(Date.now());
   if (waitMs === null) return;
   await pause(waitMs, new AbortController().signal);
   const [wishes, news] = [gathering.take(), once(ahead.news())];
-  const spared = await insist(env, provider, (object) => object.park(lane, wishes, news));
+  const spared = await insist(env, provider, (object) => object.park(line, wishes, news));
   gathering.rest(spared?.restMs ?? 0, Date.now());
 }
 

@@ -1,4 +1,4 @@
-import type { Lane } from "./lane.ts";
+import { lineOf, type Lane, type Line } from "./lane.ts";
 import { burstOf } from "./meter.ts";
 import { Once } from "./once.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type Wish,
   type WishKey,
 } from "./permit.ts";
+import { lifeMs, QUIET_MS, RESERVED_MS, USE_MS } from "./permit-life.ts";
 import { LEAVES, Permits, type Amount, type Limits } from "./permits.ts";
 import { Places, type Concurrency } from "./places.ts";
 import { Pressure } from "./pressure.ts";
@@ -18,25 +19,6 @@ import { Waiting, type ParkedJobs } from "./waiting.ts";
 
 /** How a lane stands: how many of its calls are under way at the provider, and how many may be at once. */
 export type Standing = { running: number; concurrency: number };
-
-/** From the word that a job may call to the call: the way of the word (permits.ts), and the job's lease (attempt.ts). */
-const USE_MS = 3_500;
-
-/** How long permits may be kept for calls to come: by one who has a block of them, and by one to whom there is no limit. */
-const BLOCK_LIFE_MS = 5_000;
-const UNLIMITED_LIFE_MS = 10_000;
-
-/** Where others wait, what one has ahead is kept from them: so long at least, or twice as long as the desk asks to be spared. */
-const CONTESTED_LIFE_MS = 1_000;
-
-/** How long what a lane's isolates heard of its being far from full may be relied upon. */
-const QUIET_MS = 10_000;
-
-/** After so long nothing that was ever granted is still to be used. */
-export const ALL_USED_MS = BLOCK_LIFE_MS + USE_MS;
-
-/** How long a permit is kept for a job that was rung for: its message must come through its queue. */
-const RESERVED_MS = 30_000;
 
 /** Turns at once, and how soon there are more: so many messages can be sent in that time, a hundred together. */
 const MOST_TURNS = 500;
@@ -105,26 +87,27 @@ export class PermitDesk {
       this.serve(now);
       return verdict;
     }
-    const isFree = this.#isOpen(now) && this.#places.hasRoom(wish.lane) && !this.#isAwaited(wish);
-    if (isFree && this.#permits.waitMs(amountOf(wish), LEAVES[wish.lane]) === 0) {
-      const block = this.#waiting.lanes.length === 0 ? this.#blockOf(wish) : 1;
+    const line = lineOf(wish);
+    const isFree = this.#isOpen(now) && this.#places.hasRoom(line) && !this.#isAwaited(line);
+    if (isFree && this.#permits.waitMs(amountOf(wish), LEAVES[line]) === 0) {
+      const block = this.#waiting.lines.length === 0 ? this.#blockOf(wish) : 1;
       return this.#grant(wish, timesOf(wish, Math.max(1, Math.min(most, block))), now);
     }
     this.#waiting.add(wish);
     this.serve(now);
-    const reserved = this.#release(this.#reserved.take(wish.lane, wish.job));
+    const reserved = this.#release(this.#reserved.take(line, wish.job));
     if (reserved === null) return { type: "parked", ...this.#spared(now) };
     this.#rings = this.#rings.filter(({ job }) => job !== wish.job);
     return this.#grant(wish, reserved, now);
   }
 
   /** The jobs of these wishes wait. How the asker is to spare the desk from now on. Safe to repeat. */
-  park(wishes: readonly Wish[], lane: Lane, now: number): Spared {
+  park(wishes: readonly Wish[], line: Line, now: number): Spared {
     this.#pressure.heard(now);
     this.#pass(now);
     for (const wish of wishes) this.#waiting.add(wish);
     this.serve(now);
-    return this.#waiting.lanes.includes(lane) ? this.#spared(now) : {};
+    return this.#waiting.lines.includes(line) ? this.#spared(now) : {};
   }
 
   /** The job of this wish waits no more. One that was rung for already gives its permit back when its message comes. Safe to repeat. */
@@ -159,12 +142,12 @@ export class PermitDesk {
       if (next === null || this.#waitMs(next) > 0) return;
       this.#waiting.took(next, this.#permits.shareOf(next.tokens) || FREE_COST);
       // Parked twice, under two times of being due: one permit is all it can use.
-      if (this.#reserved.has(next.lane, next.job)) continue;
+      if (this.#reserved.has(lineOf(next), next.job)) continue;
       const id = this.#newId();
       const until = now + RESERVED_MS;
       this.#permits.take(id, amountOf(next), { until, unused: true });
-      this.#places.take(id, { lane: next.lane, calls: 1, until });
-      this.#reserved.add(next.lane, next.job, { id, tokens: next.tokens, until });
+      this.#places.take(id, { line: lineOf(next), calls: 1, until });
+      this.#reserved.add(lineOf(next), next.job, { id, tokens: next.tokens, until });
       this.#rings.push(next);
     }
   }
@@ -178,11 +161,11 @@ export class PermitDesk {
 
   /** When `serve` is to be called again; Infinity: somebody else will see to that. */
   serveAt(now: number): number {
-    if (this.#isPaused || this.#waiting.lanes.length === 0) return Infinity;
+    if (this.#isPaused || this.#waiting.lines.length === 0) return Infinity;
     if (now < this.#blockedUntil) return this.#blockedUntil;
     const next = this.#next();
     if (next === null) {
-      return Math.min(this.#places.nextUntil(this.#waiting.lanes), this.#reserved.nextUntil());
+      return Math.min(this.#places.nextUntil(this.#waiting.lines), this.#reserved.nextUntil());
     }
     return now + Math.max(NEXT_TURNS_MS, Math.ceil(this.#waitMs(next)));
   }
@@ -202,14 +185,15 @@ export class PermitDesk {
    * with it, for those that come to the same asker, and a job that was rung for and whose own another has is granted what is there.
    */
   #fetch(wish: Wish, most: number): Amount | null {
-    const { lane, job, tokens, rung = false } = wish;
-    const largest = this.#places.isQuiet(lane) ? this.#permits.largestBlock(tokens) : 1;
-    const own = this.#release(this.#reserved.take(lane, job));
+    const { job, tokens, rung = false } = wish;
+    const line = lineOf(wish);
+    const largest = this.#places.isQuiet(line) ? this.#permits.largestBlock(tokens) : 1;
+    const own = this.#release(this.#reserved.take(line, job));
     if (own === null && !(rung && largest > 1)) return null;
     const fetched = own ?? { requests: 0, tokens: 0 };
     const block = Math.max(1, Math.min(most, largest));
     while (fetched.requests < block) {
-      const other = this.#release(this.#reserved.takeOldest(lane));
+      const other = this.#release(this.#reserved.takeOldest(line));
       if (other === null) break;
       fetched.requests += 1;
       fetched.tokens += other.tokens;
@@ -218,8 +202,8 @@ export class PermitDesk {
   }
 
   /** Nothing is granted now: what is reserved for the job comes back, and it waits anew. */
-  #drop({ lane, job }: WishKey): null {
-    this.#release(this.#reserved.take(lane, job));
+  #drop(wish: WishKey): null {
+    this.#release(this.#reserved.take(lineOf(wish), wish.job));
     return null;
   }
 
@@ -232,22 +216,19 @@ export class PermitDesk {
   }
 
   #grant(wish: Wish, amount: Amount, now: number, contested = false): Verdict {
-    const { lane, lastsMs = LONGEST_MS } = wish;
+    const { lastsMs = LONGEST_MS } = wish;
+    const line = lineOf(wish);
     const { requests } = amount;
     const id = this.#newId();
-    const lifeMs = requests === 1 ? 0 : this.#lifeMs(contested, now);
-    const usedBy = now + lifeMs + USE_MS;
+    const restMs = contested ? this.#pressure.restMs(now) : null;
+    const aheadMs = requests === 1 ? 0 : lifeMs(this.#permits.unlimited, restMs);
+    const usedBy = now + aheadMs + USE_MS;
     this.#permits.take(id, amount, { until: usedBy, unused: false });
-    this.#places.take(id, { lane, calls: requests, until: usedBy + lastsMs });
-    const quietMs = this.#places.isQuiet(lane) ? QUIET_MS : 0;
+    this.#places.take(id, { line, calls: requests, until: usedBy + lastsMs });
+    const quietMs = this.#places.isQuiet(line) ? QUIET_MS : 0;
     const given = this.#permits.limits.tokens === null ? { requests, tokens: Infinity } : amount;
-    const permit: Permit = { id, ...given, lifeMs, lastsMs, quietMs };
+    const permit: Permit = { id, ...given, lifeMs: aheadMs, lastsMs, quietMs };
     return { type: "granted", permit: contested ? { ...permit, rung: true } : permit };
-  }
-
-  #lifeMs(contested: boolean, now: number): number {
-    if (contested) return Math.max(CONTESTED_LIFE_MS, 2 * this.#pressure.restMs(now));
-    return this.#permits.unlimited ? UNLIMITED_LIFE_MS : BLOCK_LIFE_MS;
   }
 
   #spared(now: number): Spared {
@@ -256,14 +237,16 @@ export class PermitDesk {
   }
 
   /** As large as need be for few calls of the desk, and never so large that another isolate finds nothing. */
-  #blockOf({ lane, tokens }: Wish): number {
-    const half = this.#permits.room(tokens, LEAVES[lane]) / 2;
-    return Math.floor(Math.min(half, this.#permits.largestBlock(tokens), this.#places.block(lane)));
+  #blockOf(wish: Wish): number {
+    const { tokens } = wish;
+    const line = lineOf(wish);
+    const half = this.#permits.room(tokens, LEAVES[line]) / 2;
+    return Math.floor(Math.min(half, this.#permits.largestBlock(tokens), this.#places.block(line)));
   }
 
-  /** Whether somebody waits whom this wish must not overtake: of its own lane, or of one that has places. */
-  #isAwaited({ lane }: Wish): boolean {
-    return this.#waiting.lanes.some((other) => other === lane || this.#places.hasRoom(other));
+  /** Whether somebody waits whom this wish must not overtake: of its own line, or of one that has places. */
+  #isAwaited(line: Line): boolean {
+    return this.#waiting.lines.some((other) => other === line || this.#places.hasRoom(other));
   }
 
   /**
@@ -271,23 +254,24 @@ export class PermitDesk {
    * are busy, and permits that lie there are kept from the others.
    */
   #next(): Wish | null {
-    const lanes = this.#waiting.lanes.filter(
-      (lane) => this.#places.hasRoom(lane) && this.#reserved.count(lane) < this.#mostReserved(lane),
+    const lines = this.#waiting.lines.filter(
+      (line) => this.#places.hasRoom(line) && this.#reserved.count(line) < this.#mostReserved(line),
     );
-    return this.#waiting.next(lanes);
+    return this.#waiting.next(lines);
   }
 
-  #mostReserved(lane: Lane): number {
+  #mostReserved(line: Line): number {
     const { requests } = this.#permits.limits;
     const ofRequests = requests === null ? Infinity : burstOf(requests) * UNFETCHED_SHARE;
-    const ofPlaces = this.#places.concurrency[lane] * UNFETCHED_SHARE;
+    const ofPlaces = this.#places.most(line) * UNFETCHED_SHARE;
     return Math.max(1, Math.min(ofRequests, ofPlaces));
   }
 
   /** What a lane leaves is left for better ones. Where those wait themselves, whose turn it is has the next permit. */
   #waitMs(wish: Wish): number {
-    const isBest = this.#waiting.lanes[0] === wish.lane;
-    return this.#permits.waitMs(amountOf(wish), isBest ? LEAVES[wish.lane] : 0);
+    const line = lineOf(wish);
+    const isBest = this.#waiting.lines[0] === line;
+    return this.#permits.waitMs(amountOf(wish), isBest ? LEAVES[line] : 0);
   }
 
   #newId(): string {

@@ -2,7 +2,7 @@ import type { Lane } from "./lane.ts";
 import type { Amount } from "./permits.ts";
 
 /**
- * A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs the first is first. `lastsMs`:
+ * A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs of one priority the first is first. `lastsMs`:
  * after so long its attempt is over, whatever has become of its consumer.
  */
 export type Wish = {
@@ -11,14 +11,15 @@ export type Wish = {
   tenant: string;
   tokens: number;
   since: number;
-  /** A consumer of an older version does not say. */
+  /** 1 is soonest. A consumer of an older version does not say, nor how long its attempt lasts. */
+  priority?: number | undefined;
   lastsMs?: number;
   /** It was its turn: its message was sent with a permit reserved. */
   rung?: boolean | undefined;
 };
 
 /** Which wish it is. */
-export type WishKey = Pick<Wish, "job" | "lane" | "tenant" | "since">;
+export type WishKey = Pick<Wish, "job" | "lane" | "tenant" | "priority" | "since">;
 
 /**
  * Permits for so many calls and tokens, for as long as `lifeMs` after they were asked for. An object of an older version counts no

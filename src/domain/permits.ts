@@ -1,4 +1,4 @@
-import type { Lane } from "./lane.ts";
+import type { Line } from "./lane.ts";
 import { Meter } from "./meter.ts";
 
 /** What a provider allows in a minute; null: as much as one likes. */
@@ -8,10 +8,16 @@ export type Limits = { requests: number | null; tokens: number | null };
 export type Amount = { requests: number; tokens: number };
 
 /**
- * What each lane must leave of the burst: so bulk work never uses up what a job of a better lane needs to begin at once,
+ * What each line must leave of the burst: so bulk work never uses up what a job of a better lane needs to begin at once,
  * and has all that accrues nevertheless.
  */
-export const LEAVES: Record<Lane, number> = { high: 0, normal: 0.1, low: 0.2, long: 0.2 };
+export const LEAVES: Record<Line, number> = {
+  high: 0,
+  normal: 0.1,
+  low: 0.2,
+  long: 0.2,
+  long_low: 0.2,
+};
 
 /** Blocks that make up a minute's limit. */
 const BLOCKS_PER_MINUTE = 600;

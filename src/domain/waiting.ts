@@ -1,4 +1,4 @@
-import type { Lane } from "./lane.ts";
+import { lineOf, type Line } from "./lane.ts";
 import type { Wish, WishKey } from "./permit.ts";
 import { Turns, type Turn } from "./turns.ts";
 
@@ -6,9 +6,9 @@ import { Turns, type Turn } from "./turns.ts";
 export interface ParkedJobs {
   add(wish: Wish): void;
   remove(wish: WishKey): void;
-  /** The first of a tenant's in a lane. */
+  /** The first of a tenant's in a line. */
   first(turn: Turn): Wish | null;
-  /** Each lane and tenant of whom there is one. */
+  /** Each line and tenant of whom there is one. */
   turns(): Turn[];
 }
 
@@ -22,20 +22,20 @@ export class Waiting {
     for (const turn of parked.turns()) this.#turns.join(turn);
   }
 
-  /** The lanes in which somebody waits, the best first. */
-  get lanes(): Lane[] {
-    return this.#turns.lanes;
+  /** The lines in which somebody waits, the best first. */
+  get lines(): Line[] {
+    return this.#turns.lines;
   }
 
   add(wish: Wish): void {
     this.#parked.add(wish);
-    this.#turns.join(wish);
+    this.#turns.join(turnOf(wish));
   }
 
-  /** Of those in these lanes; null: nobody. */
-  next(lanes: readonly Lane[]): Wish | null {
+  /** Of those in these lines; null: nobody. */
+  next(lines: readonly Line[]): Wish | null {
     for (;;) {
-      const turn = this.#turns.next(lanes);
+      const turn = this.#turns.next(lines);
       if (turn === null) return null;
       const first = this.#parked.first(turn);
       if (first !== null) return first;
@@ -45,13 +45,18 @@ export class Waiting {
 
   /** It has had its turn. `cost`: as of `Turns`. */
   took(wish: Wish, cost: number): void {
-    this.#turns.took(wish, cost);
+    this.#turns.took(turnOf(wish), cost);
     this.remove(wish);
   }
 
   /** It waits no more. */
   remove(wish: WishKey): void {
     this.#parked.remove(wish);
-    if (this.#parked.first(wish) === null) this.#turns.leave(wish);
+    const turn = turnOf(wish);
+    if (this.#parked.first(turn) === null) this.#turns.leave(turn);
   }
+}
+
+function turnOf(wish: WishKey): Turn {
+  return { line: lineOf(wish), tenant: wish.tenant };
 }

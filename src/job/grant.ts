@@ -8,9 +8,16 @@ import type { Needs } from "../schema/message.ts";
 export function needsOf(job: Job): Needs | null {
   const provider = job.spec.routes[job.route]?.provider;
   if (job.status !== "queued" || provider === undefined) return null;
-  const { tenant, promptTokens, answerTokens = 0, timeoutMs, leaseMs } = job.spec;
+  const {
+    tenant,
+    priorityLevel: priority,
+    promptTokens,
+    answerTokens = 0,
+    timeoutMs,
+    leaseMs,
+  } = job.spec;
   const tokens = promptTokens + answerTokens;
-  return { provider, tenant, tokens, since: job.readyAt, lastsMs: timeoutMs + leaseMs };
+  return { provider, tenant, tokens, since: job.readyAt, priority, lastsMs: timeoutMs + leaseMs };
 }
 
 /** The answer to a consumer that has no permit for what the job calls; null: it has, or the job is not due. */

@@ -34,11 +34,11 @@ export function perform(
 
 /** Never rejects: where it is lost, the job's turn comes and is not used. */
 async function withdraw(env: Env, name: string, job: Job, since: number): Promise<void> {
-  const { lane, tenant, routes } = job.spec;
+  const { lane, tenant, routes, priorityLevel: priority } = job.spec;
   const provider = routes[job.route]?.provider;
   if (provider === undefined) return;
   try {
-    await providerNamed(env, provider).withdraw({ job: name, lane, tenant, since });
+    await providerNamed(env, provider).withdraw({ job: name, lane, tenant, priority, since });
   } catch (error) {
     logFault("provider.unreachable", { provider }, error);
   }

@@ -2,9 +2,10 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
-import type { Lane } from "../domain/lane.ts";
+import type { Lane, Line } from "../domain/lane.ts";
 import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
-import { ALL_USED_MS, PermitDesk } from "../domain/permit-desk.ts";
+import { PermitDesk } from "../domain/permit-desk.ts";
+import { ALL_USED_MS } from "../domain/permit-life.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
@@ -50,10 +51,10 @@ export class ProviderObject extends DurableObject<Env> {
     return verdict;
   }
 
-  park(lane: Lane, wishes: Wish[], news: News): Spared {
+  park(line: Line, wishes: Wish[], news: News): Spared {
     const now = this.#ruled();
     this.#desk.hear(news, now);
-    const spared = this.#desk.park(wishes, lane, now);
+    const spared = this.#desk.park(wishes, line, now);
     this.#follow(now);
     return spared;
   }
@@ -141,8 +142,8 @@ export class ProviderObject extends DurableObject<Env> {
 
   #doorbells(rings: Wish[]): Map<Lane, Doorbell[]> {
     const byLane = Map.groupBy(rings, ({ lane }) => lane);
-    const doorbell = ({ job, tenant, tokens, since, lastsMs }: Wish) => {
-      const needs = { provider: this.#name, tenant, tokens, since, lastsMs, rung: true };
+    const doorbell = ({ job, tenant, tokens, since, priority, lastsMs }: Wish) => {
+      const needs = { provider: this.#name, tenant, tokens, since, priority, lastsMs, rung: true };
       return { job, needs };
     };
     return new Map([...byLane].map(([lane, wishes]) => [lane, wishes.map(doorbell)]));

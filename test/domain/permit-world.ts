@@ -1,4 +1,4 @@
-import { LANES, type Lane } from "../../src/domain/lane.ts";
+import { LANES, lineOf, UNSAID_PRIORITY, type Lane } from "../../src/domain/lane.ts";
 import { PermitDesk } from "../../src/domain/permit-desk.ts";
 import type { Permit, Wish, WishKey } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
@@ -10,20 +10,20 @@ import { NOW } from "./fixtures.ts";
 
 /** The parked jobs in memory, kept as the object's table keeps them. */
 export class ParkedInMemory implements ParkedJobs {
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Map<string, Wishes>();
   readonly #keys = new Set<string>();
 
   add(wish: Wish): void {
     const key = keyOf(wish);
     if (this.#keys.has(key)) return;
     this.#keys.add(key);
-    const line = this.#lineOf(wish);
+    const line = this.#lineOf({ line: lineOf(wish), tenant: wish.tenant });
     line.wishes.splice(placeIn(line, wish), 0, wish);
   }
 
   remove(wish: WishKey): void {
     if (!this.#keys.delete(keyOf(wish))) return;
-    const line = this.#lineOf(wish);
+    const line = this.#lineOf({ line: lineOf(wish), tenant: wish.tenant });
     const at = placeIn(line, wish);
     if (at === line.gone) line.gone += 1;
     else line.wishes.splice(at, 1);
@@ -35,15 +35,16 @@ export class ParkedInMemory implements ParkedJobs {
   }
 
   turns(): Turn[] {
-    return [...this.#lines.values()].flatMap(({ wishes, gone }) => wishes[gone] ?? []);
+    const firsts = [...this.#lines.values()].flatMap(({ wishes, gone }) => wishes[gone] ?? []);
+    return firsts.map((first) => ({ line: lineOf(first), tenant: first.tenant }));
   }
 
   get size(): number {
     return this.#keys.size;
   }
 
-  #lineOf({ lane, tenant }: Turn): Line {
-    const key = `${lane} ${tenant}`;
+  #lineOf({ line: name, tenant }: Turn): Wishes {
+    const key = `${name} ${tenant}`;
     const line = this.#lines.get(key) ?? { wishes: [], gone: 0 };
     this.#lines.set(key, line);
     return line;
@@ -51,14 +52,14 @@ export class ParkedInMemory implements ParkedJobs {
 }
 
 /** The wishes in their order, of which the first so many are gone. */
-type Line = { wishes: Wish[]; gone: number };
+type Wishes = { wishes: Wish[]; gone: number };
 
-function keyOf({ lane, tenant, job, since }: WishKey): string {
-  return [lane, tenant, job, since].join(" ");
+function keyOf({ lane, tenant, priority, job, since }: WishKey): string {
+  return [lane, tenant, priority, job, since].join(" ");
 }
 
 /** Where in a line this wish is, or belongs. */
-function placeIn({ wishes, gone }: Line, wish: WishKey): number {
+function placeIn({ wishes, gone }: Wishes, wish: WishKey): number {
   let [low, high] = [gone, wishes.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -70,6 +71,8 @@ function placeIn({ wishes, gone }: Line, wish: WishKey): number {
 }
 
 function isBefore(a: WishKey, b: WishKey): boolean {
+  const [first, second] = [a, b].map(({ priority = UNSAID_PRIORITY }) => priority);
+  if (first !== second) return (first ?? 0) < (second ?? 0);
   return a.since === b.since ? a.job < b.job : a.since < b.since;
 }
 
@@ -78,6 +81,7 @@ export type Simulated = {
   job: string;
   lane: Lane;
   tenant: string;
+  priority: number;
   at: number;
   calledAt: number;
   callMs: number;
@@ -86,7 +90,13 @@ export type Simulated = {
 };
 
 /** So many jobs, one every `everyMs` from `fromMs` on. */
-type Submission = { fromMs?: number; everyMs?: number; callMs?: number; dies?: boolean };
+type Submission = {
+  fromMs?: number;
+  everyMs?: number;
+  callMs?: number;
+  dies?: boolean;
+  priority?: number;
+};
 
 /** Consumers of a lane's queue, as many as wrangler.toml allows. */
 const CONSUMERS: Record<Lane, number> = { high: 250, normal: 250, low: 100, long: 50 };
@@ -137,10 +147,11 @@ export class PermitWorld {
 
   submit(lane: Lane, tenant: string, count: number, submission: Submission = {}): Simulated[] {
     const { fromMs = 0, everyMs = 0, callMs = this.#callMs, dies = false } = submission;
+    const { priority = UNSAID_PRIORITY } = submission;
     return Array.from({ length: count }, (_, number) => {
       const at = NOW + fromMs + number * everyMs;
       const id = `${lane}-${tenant}-${this.jobs.length}`;
-      const job = { job: id, lane, tenant, at, calledAt: Infinity, callMs, dies };
+      const job = { job: id, lane, tenant, priority, at, calledAt: Infinity, callMs, dies };
       this.jobs.push(job);
       this.#byId.set(id, job);
       this.#after(at - this.now, () => this.#send(job));
@@ -171,10 +182,10 @@ export class PermitWorld {
     for (; this.#free[lane] > 0;) {
       const job = this.#waiting.get(lane)?.shift();
       if (job === undefined) return;
-      const { job: id, tenant, at: since, callMs } = job;
+      const { job: id, tenant, priority, at: since, callMs } = job;
       this.asked++;
       const needs = { tokens: 1_000, since, lastsMs: callMs + LEASE_MS };
-      const verdict = this.desk.ask({ job: id, lane, tenant, ...needs }, 1, this.now);
+      const verdict = this.desk.ask({ job: id, lane, tenant, priority, ...needs }, 1, this.now);
       this.#follow();
       if (verdict.type === "parked") continue;
       job.calledAt = this.now;

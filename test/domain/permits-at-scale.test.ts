@@ -112,40 +112,48 @@ describe("with half as much again as the provider allows", () => {
   it.each([
     ["50 calls a second", 3_000, 20 * SECOND],
     ["300 calls a second", 18_000, 60 * SECOND],
-    ["1,000 calls a second", 60_000, 75 * SECOND],
+    ["1,000 calls a second", 60_000, 65 * SECOND],
     ["5,000 calls a second", 300_000, 20 * SECOND],
-  ])("%s are made all the time, with one object that answers a thousand words", (_, limit, ms) => {
-    const sources = [{ tenant: "t", perSecond: (1.5 * limit) / 60 }];
-    const world = new OverloadWorld({ isolates: 100, limit, sources, capacity: CAPACITY });
-    world.run(ms);
-    expect(shareOf(world, limit, SETTLED_MS)).toBeGreaterThan(0.85);
-    expect(shareOf(world, limit, ms - 5 * SECOND)).toBeGreaterThan(0.85);
-    expect(mostInAMinute(world.calls.map(({ at }) => at))).toBeLessThanOrEqual(limit);
-    const settled = world.heard.filter((at) => at >= NOW + SETTLED_MS).length;
-    expect(settled / ((ms - SETTLED_MS) / SECOND)).toBeLessThan(CAPACITY / 2);
-  });
+  ])(
+    "%s are made all the time, with one object that answers a thousand words",
+    { timeout: 60_000 },
+    (_, limit, ms) => {
+      const sources = [{ tenant: "t", perSecond: (1.5 * limit) / 60 }];
+      const world = new OverloadWorld({ isolates: 100, limit, sources, capacity: CAPACITY });
+      world.run(ms);
+      expect(shareOf(world, limit, SETTLED_MS)).toBeGreaterThan(0.85);
+      expect(shareOf(world, limit, ms - 5 * SECOND)).toBeGreaterThan(0.85);
+      expect(mostInAMinute(world.calls.map(({ at }) => at))).toBeLessThanOrEqual(limit);
+      const settled = world.heard.filter((at) => at >= NOW + SETTLED_MS).length;
+      expect(settled / ((ms - SETTLED_MS) / SECOND)).toBeLessThan(CAPACITY / 2);
+    },
+  );
 
-  it("lanes have their turns, and tenants share, as if each job were asked for alone", () => {
-    const limit = 60_000;
-    const sources = [
-      { lane: "high", tenant: "enterprise", perSecond: 1_000 },
-      { lane: "low", tenant: "flood", perSecond: 500 },
-      { lane: "low", tenant: "small", perSecond: 20 },
-    ] as const;
-    const world = new OverloadWorld({
-      isolates: 100,
-      limit,
-      sources: [...sources],
-      capacity: CAPACITY,
-    });
-    world.run(40 * SECOND);
-    const late = world.calls.filter(({ at }) => at >= NOW + SETTLED_MS);
-    const low = late.filter(({ lane }) => lane === "low");
-    expect(low.length / late.length).toBeGreaterThan(1 / 9 - 0.02);
-    expect(low.length / late.length).toBeLessThan(1 / 9 + 0.02);
-    const small = low.filter(({ tenant }) => tenant === "small");
-    expect(small.length / ((40 * SECOND - SETTLED_MS) / SECOND)).toBeGreaterThan(18);
-    const waits = small.map(({ at, since }) => at - since).toSorted((a, b) => a - b);
-    expect(waits[Math.floor(waits.length * 0.95)]).toBeLessThan(3 * MESSAGE_MS);
-  });
+  it(
+    "lanes have their turns, and tenants share, as if each job were asked for alone",
+    { timeout: 60_000 },
+    () => {
+      const limit = 60_000;
+      const sources = [
+        { lane: "high", tenant: "enterprise", perSecond: 1_000 },
+        { lane: "low", tenant: "flood", perSecond: 500 },
+        { lane: "low", tenant: "small", perSecond: 20 },
+      ] as const;
+      const world = new OverloadWorld({
+        isolates: 100,
+        limit,
+        sources: [...sources],
+        capacity: CAPACITY,
+      });
+      world.run(40 * SECOND);
+      const late = world.calls.filter(({ at }) => at >= NOW + SETTLED_MS);
+      const low = late.filter(({ lane }) => lane === "low");
+      expect(low.length / late.length).toBeGreaterThan(1 / 9 - 0.02);
+      expect(low.length / late.length).toBeLessThan(1 / 9 + 0.02);
+      const small = low.filter(({ tenant }) => tenant === "small");
+      expect(small.length / ((40 * SECOND - SETTLED_MS) / SECOND)).toBeGreaterThan(18);
+      const waits = small.map(({ at, since }) => at - since).toSorted((a, b) => a - b);
+      expect(waits[Math.floor(waits.length * 0.95)]).toBeLessThan(3 * MESSAGE_MS);
+    },
+  );
 });

@@ -26,8 +26,8 @@ it("ten thousand jobs that are cancelled while they wait cost their tenant no tu
   const cancelled = world.submit("normal", "a", 10_000);
   const [last] = world.submit("normal", "a", 1, { fromMs: 20 * SECOND });
   world.run(15 * SECOND);
-  for (const { job, lane, tenant, at: since } of cancelled) {
-    world.desk.withdraw({ job, lane, tenant, since }, world.now);
+  for (const { job, lane, tenant, priority, at: since } of cancelled) {
+    world.desk.withdraw({ job, lane, tenant, priority, since }, world.now);
   }
   expect(world.parked.size).toBe(0);
   world.run(10 * SECOND);
