@@ -42,7 +42,9 @@ export function accept(spec: JobSpec): Transition {
 export function transition(job: Job, command: Command, now: number): Transition {
   if (!ACCEPTS[job.status].includes(command.type)) return { ok: false, reason: "illegal" };
   if (!holdsLease(job, command, now)) return { ok: false, reason: "fenced" };
-  return withdrawing(job, decide(job, command, now), now);
+  const result = decide(job, command, now);
+  // Who asks for a lease has a permit, and has waited for it.
+  return command.type === "lease" ? result : withdrawing(job, result, now);
 }
 
 /** One that was due and is neither queued nor called any more leaves its turn to others. */
