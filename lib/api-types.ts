@@ -19,7 +19,7 @@ export type CreateJob = {
   callback_headers?: Record<string, string> | null;
   /** Sent besides the terminal events, which always are: `job.started`, `job.progress`. */
   webhook_events?: JobWebhookEvent[];
-  /** 1 is soonest. May not be better than the tier's own. */
+  /** 1 is soonest. May not be better than the tier's own. It chooses the lane, and goes before among the tenant's own jobs that wait in it. */
   priority?: number;
   profile?: "default" | "interactive" | "long_running";
   /** Calls each model may get. Default 3; profile `long_running` 2. */

@@ -95,6 +95,23 @@ export async function ring(
   }
 }
 
+/** Messages that are sent together, at most (platform limit). */
+const MOST_TOGETHER = 100;
+
+/** The same for many jobs of a lane. */
+export async function ringAll(env: Env, lane: Lane, doorbells: Doorbell[]): Promise<void> {
+  const [first, ...others] = doorbells;
+  if (first !== undefined && others.length === 0) return ring(env, lane, first);
+  for (let from = 0; from < doorbells.length; from += MOST_TOGETHER) {
+    const together = doorbells.slice(from, from + MOST_TOGETHER);
+    try {
+      await laneQueue(env, lane).sendBatch(together.map((body) => ({ body })));
+    } catch (error) {
+      for (const { job } of together) logFault("message.unsent", { object: job }, error);
+    }
+  }
+}
+
 /** The same from a job's object. Not awaited: the job is stored already, and its alarm sends again what is lost. */
 export function ringLater(
   ctx: DurableObjectState,

@@ -49,6 +49,8 @@ export type Effect =
   | { type: "deliver" }
   /** A delivery was given up. */
   | { type: "undelivered"; deliveryId: string }
+  /** It may wait for a permit, as of `since` (epoch milliseconds), and will never use one. */
+  | { type: "withdraw"; since: number }
   | { type: "purge" }
   | { type: "forget" };
 

@@ -82,6 +82,7 @@ export class Meter {
 
   /** So much less was used than was taken; negative: more. */
   correct(rest: number): void {
+    if (this.#limit === null) return;
     this.#level += rest;
     this.accrue(0);
   }

@@ -10,10 +10,16 @@ export type Permitted = { id: string | null; tokens: number | null; single: bool
 /** What is asked for where nothing is known of the demand: the desk grants one where the limit is small. */
 const LEAST = 2;
 
-type Block = Amount & { id: string | null; used: number; until: number; lastsMs: number };
+type Block = Amount & {
+  id: string | null;
+  used: number;
+  until: number;
+  lastsMs: number;
+  rung: boolean;
+};
 
-/** What a call needs of a permit. */
-export type CallNeeds = { tokens: number; lastsMs: number };
+/** What a call needs of a permit, and whether its job was rung for. */
+export type CallNeeds = { tokens: number; lastsMs: number; rung?: boolean | undefined };
 
 /**
  * The permits that one isolate has ahead for one lane of a provider, and its calls that are under way: so a provider's object is
@@ -31,9 +37,10 @@ export class PermitBlocks {
   #quietUntil = 0;
 
   /** One call of the block; null: the desk must be asked. */
-  take({ tokens, lastsMs }: CallNeeds, now: number): Permitted | null {
+  take({ tokens, lastsMs, rung = false }: CallNeeds, now: number): Permitted | null {
     const block = this.#block;
     if (block === null || now >= block.until || lastsMs > block.lastsMs) return null;
+    if (block.rung && !rung) return null;
     if (block.requests < 1 || block.tokens < tokens) return null;
     block.requests -= 1;
     block.tokens -= tokens;
@@ -41,9 +48,10 @@ export class PermitBlocks {
     return { id: block.id, tokens: block.tokens === Infinity ? null : tokens, single: false };
   }
 
-  /** For the next question to the desk, which has all that is untold with it. */
-  asker(): Asker {
-    this.#drop();
+  /** For the next question to the desk, which has all that is untold with it. What only others may have is kept for them. */
+  asker(now: number, rung = false): Asker {
+    const isForOthers = this.#block?.rung === true && !rung && now < this.#block.until;
+    if (!isForOthers) this.#drop();
     return { most: this.#most, ...this.news() };
   }
 
@@ -67,12 +75,20 @@ export class PermitBlocks {
 
   /** What the desk has granted, of which one call is made now. */
   put(permit: Permit, needed: number, askedAt: number): Permitted {
-    const { id, requests, tokens, lifeMs, lastsMs = LONGEST_MS, quietMs = 0 } = permit;
+    const {
+      id,
+      requests,
+      tokens,
+      lifeMs,
+      lastsMs = LONGEST_MS,
+      quietMs = 0,
+      rung = false,
+    } = permit;
     if (requests > 1) {
       // Two that asked at once: there is use for one block.
       this.#drop();
       const [rest, until] = [{ requests: requests - 1, tokens: tokens - needed }, askedAt + lifeMs];
-      this.#block = { id, ...rest, used: 1, until, lastsMs };
+      this.#block = { id, ...rest, used: 1, until, lastsMs, rung };
     }
     if (id !== null) this.#remaining.set(id, requests);
     this.#quietUntil = askedAt + quietMs;

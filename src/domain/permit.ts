@@ -2,7 +2,7 @@ import type { Lane } from "./lane.ts";
 import type { Amount } from "./permits.ts";
 
 /**
- * A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs the first is first. `lastsMs`:
+ * A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs of one priority the first is first. `lastsMs`:
  * after so long its attempt is over, whatever has become of its consumer.
  */
 export type Wish = {
@@ -11,9 +11,15 @@ export type Wish = {
   tenant: string;
   tokens: number;
   since: number;
-  /** A consumer of an older version does not say. */
+  /** 1 is soonest. A consumer of an older version does not say, nor how long its attempt lasts. */
+  priority?: number | undefined;
   lastsMs?: number;
+  /** It was its turn: its message was sent with a permit reserved. */
+  rung?: boolean | undefined;
 };
+
+/** Which wish it is. */
+export type WishKey = Pick<Wish, "job" | "lane" | "tenant" | "priority" | "since">;
 
 /**
  * Permits for so many calls and tokens, for as long as `lifeMs` after they were asked for. An object of an older version counts no
@@ -26,6 +32,8 @@ export type Permit = Amount & {
   lastsMs?: number;
   /** For so long it is enough to tell the end of a call together with something else. */
   quietMs?: number;
+  /** Others wait: only jobs that were rung for may have what is ahead. */
+  rung?: boolean;
 };
 
 /** What is left of permits that will not be used. */
@@ -34,11 +42,20 @@ export type Spent = { id: string; rest: Amount };
 /** Of a permit, how many of its calls are under way or may still be made. */
 export type Remaining = { id: string; calls: number };
 
-/** What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. */
-export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number };
+/**
+ * What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. That counts once, by this `id`,
+ * however often it is told; a consumer of an older version gives none.
+ */
+export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number; id?: string };
 
 /** What any attempt is over after: no consumer lives for longer (platform limit). */
 export const LONGEST_MS = 900_000;
 
+/**
+ * What an object that has much to hear asks for: for `restMs` nothing more is said to it of a lane's jobs that were not rung for, or of
+ * calls that are over; then all at once. Not there: it can hear everything.
+ */
+export type Spared = { restMs?: number };
+
 /** `parked`: the job will be rung for when it is its turn. */
-export type Verdict = { type: "granted"; permit: Permit } | { type: "parked" };
+export type Verdict = { type: "granted"; permit: Permit } | ({ type: "parked" } & Spared);

@@ -1,4 +1,4 @@
-import type { Lane } from "./lane.ts";
+import { laneOfLine, LINES, type Lane, type Line } from "./lane.ts";
 
 /** How many calls of each lane may be under way at once. */
 export type Concurrency = Readonly<Record<Lane, number>>;
@@ -6,7 +6,10 @@ export type Concurrency = Readonly<Record<Lane, number>>;
 /** A block holds at most this part of the places that are left to blocks, so that others find some as well. */
 const BLOCK_SHARE = 1 / 8;
 
-type Held = { lane: Lane; calls: number; until: number };
+/** Long jobs that can wait leave the rest of their lane's places to those that cannot: each is taken for minutes. */
+const LOW_SHARE = 0.8;
+
+type Held = { line: Line; calls: number; until: number };
 
 /**
  * The places of each lane at one provider: one for every call that is under way, or permitted and still to come. Those that nobody
@@ -15,7 +18,7 @@ type Held = { lane: Lane; calls: number; until: number };
 export class Places {
   readonly concurrency: Concurrency;
   readonly #held = new Map<string, Held>();
-  readonly #taken: Record<Lane, number> = { high: 0, normal: 0, low: 0, long: 0 };
+  readonly #taken: Record<Line, number> = { high: 0, normal: 0, low: 0, long: 0, long_low: 0 };
 
   /** No place is free by its time before this. */
   #noneBefore = Infinity;
@@ -25,27 +28,40 @@ export class Places {
   }
 
   taken(lane: Lane): number {
-    return this.#taken[lane];
+    return LINES.reduce(
+      (sum, line) => sum + (laneOfLine(line) === lane ? this.#taken[line] : 0),
+      0,
+    );
   }
 
-  hasRoom(lane: Lane): boolean {
-    return this.#taken[lane] < this.concurrency[lane];
+  hasRoom(line: Line): boolean {
+    const lane = laneOfLine(line);
+    if (line === "long_low" && this.#taken[line] >= this.most(line)) return false;
+    return this.taken(lane) < this.concurrency[lane];
+  }
+
+  /** How many places a line may have. */
+  most(line: Line): number {
+    const places = this.concurrency[laneOfLine(line)];
+    return line === "long_low" ? Math.max(1, Math.floor(places * LOW_SHARE)) : places;
   }
 
   /** So far from being full that nobody need hear at once which calls are over, and calls may be permitted ahead. */
-  isQuiet(lane: Lane): boolean {
-    return this.#taken[lane] < this.concurrency[lane] / 2;
+  isQuiet(line: Line): boolean {
+    const lane = laneOfLine(line);
+    return this.taken(lane) < this.concurrency[lane] / 2;
   }
 
   /** How many places one block may have. */
-  block(lane: Lane): number {
-    return Math.floor((this.concurrency[lane] / 2 - this.#taken[lane]) * BLOCK_SHARE);
+  block(line: Line): number {
+    const lane = laneOfLine(line);
+    return Math.floor((this.concurrency[lane] / 2 - this.taken(lane)) * BLOCK_SHARE);
   }
 
   /** `until`: when all these calls must be over. */
   take(id: string, held: Held): void {
     this.#held.set(id, { ...held });
-    this.#taken[held.lane] += held.calls;
+    this.#taken[held.line] += held.calls;
     this.#noneBefore = Math.min(this.#noneBefore, held.until);
   }
 
@@ -53,7 +69,7 @@ export class Places {
   keep(id: string, calls: number): void {
     const held = this.#held.get(id);
     if (held === undefined || calls >= held.calls) return;
-    this.#taken[held.lane] -= held.calls - calls;
+    this.#taken[held.line] -= held.calls - calls;
     held.calls = calls;
     if (calls === 0) this.#held.delete(id);
   }
@@ -64,9 +80,12 @@ export class Places {
     this.#noneBefore = this.#firstUntil([...this.#held.values()]);
   }
 
-  /** When the next place of these lanes is free, though nobody says so. */
-  nextUntil(lanes: readonly Lane[]): number {
-    return this.#firstUntil([...this.#held.values()].filter(({ lane }) => lanes.includes(lane)));
+  /** When the next place of these lines' lanes is free, though nobody says so. */
+  nextUntil(lines: readonly Line[]): number {
+    const lanes = new Set(lines.map(laneOfLine));
+    return this.#firstUntil(
+      [...this.#held.values()].filter(({ line }) => lanes.has(laneOfLine(line))),
+    );
   }
 
   #firstUntil(held: Held[]): number {

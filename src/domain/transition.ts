@@ -51,6 +51,20 @@ export function accept(spec: JobSpec, carried: number[] = []): Transition {
 export function transition(job: Job, command: Command, now: number): Transition {
   if (!ACCEPTS[job.status].includes(command.type)) return { ok: false, reason: "illegal" };
   if (!holdsLease(job, command, now)) return { ok: false, reason: "fenced" };
+  const result = decide(job, command, now);
+  // Who asks for a lease has a permit, and has waited for it.
+  return command.type === "lease" ? result : withdrawing(job, result, now);
+}
+
+/** One that was due and is neither queued nor called any more leaves its turn to others. */
+function withdrawing(before: Job, result: Transition, now: number): Transition {
+  if (!result.ok || before.status !== "queued" || now < before.readyAt) return result;
+  if (result.job.status === "queued" || result.job.status === "active") return result;
+  const effects = [...result.effects, { type: "withdraw", since: before.readyAt } as const];
+  return { ...result, effects };
+}
+
+function decide(job: Job, command: Command, now: number): Transition {
   switch (command.type) {
     case "lease":
       return lease(job, command.token, now);

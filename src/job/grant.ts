@@ -12,10 +12,10 @@ export function needsOf(job: Job): Needs | null {
   if (job.status !== "queued" || provider === undefined) return null;
   // A step that calls no model asks nobody's leave.
   if ((stepOf(job)?.type ?? "llm") !== "llm") return null;
-  const { tenant, leaseMs } = job.spec;
+  const { tenant, priorityLevel: priority, leaseMs } = job.spec;
   const tokens = promptTokensAt(job) + answerTokensOf(job);
   const lastsMs = timeoutOf(job) + leaseMs;
-  return { provider, tenant, tokens, since: job.readyAt, lastsMs };
+  return { provider, tenant, tokens, since: job.readyAt, priority, lastsMs };
 }
 
 /** The answer to a consumer that has no permit for what the job calls; null: it has, or the job is not due. */

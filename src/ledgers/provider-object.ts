@@ -2,14 +2,17 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
-import type { News, Verdict, Wish } from "../domain/permit.ts";
-import { ALL_USED_MS, PermitDesk } from "../domain/permit-desk.ts";
+import type { Lane, Line } from "../domain/lane.ts";
+import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
+import { PermitDesk } from "../domain/permit-desk.ts";
+import { ALL_USED_MS } from "../domain/permit-life.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
 import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
-import { ring } from "../queues.ts";
+import { ringAll } from "../queues.ts";
+import type { Doorbell } from "../schema/message.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
 import type { AskerTold, CallTold, ProviderOrder } from "./provider-rpc.ts";
 
@@ -46,6 +49,20 @@ export class ProviderObject extends DurableObject<Env> {
     const verdict = this.#desk.ask(wish, most, now);
     this.#follow(now, verdict.type === "granted");
     return verdict;
+  }
+
+  park(line: Line, wishes: Wish[], news: News): Spared {
+    const now = this.#ruled();
+    this.#desk.hear(news, now);
+    const spared = this.#desk.park(wishes, line, now);
+    this.#follow(now);
+    return spared;
+  }
+
+  withdraw(wish: WishKey): void {
+    const now = this.#ruled();
+    this.#desk.withdraw(wish, now);
+    this.#follow(now);
   }
 
   giveBack(id: string | null, news = NO_NEWS): void {
@@ -117,11 +134,19 @@ export class ProviderObject extends DurableObject<Env> {
     if (isCounted && now >= this.#rules.activeUntil) {
       this.#save({ activeUntil: now + ACTIVE_FOR_MS });
     }
-    for (const { lane, job, ...needs } of rings) {
-      const hint = { ...needs, provider: this.#name };
-      this.ctx.waitUntil(ring(this.env, lane, { job, needs: hint }));
+    for (const [lane, doorbells] of this.#doorbells(rings)) {
+      this.ctx.waitUntil(ringAll(this.env, lane, doorbells));
     }
     this.#alarm.set(this.#desk.serveAt(now));
+  }
+
+  #doorbells(rings: Wish[]): Map<Lane, Doorbell[]> {
+    const byLane = Map.groupBy(rings, ({ lane }) => lane);
+    const doorbell = ({ job, tenant, tokens, since, priority, lastsMs }: Wish) => {
+      const needs = { provider: this.#name, tenant, tokens, since, priority, lastsMs, rung: true };
+      return { job, needs };
+    };
+    return new Map([...byLane].map(([lane, wishes]) => [lane, wishes.map(doorbell)]));
   }
 
   #learn(model: string, known: ReturnType<typeof learnedOf>): void {
@@ -151,11 +176,8 @@ export class ProviderObject extends DurableObject<Env> {
 }
 
 /** The same, and that the one call of this permit was not made. A permit is never more than it was. */
-function withReturned({ spent, remaining, tokens }: News, id: string): News {
+function withReturned(news: News, id: string): News {
   const rest = { requests: Infinity, tokens: Infinity };
-  return {
-    spent: [...spent, { id, rest }],
-    remaining: [...remaining, { id, calls: 0 }],
-    tokens,
-  };
+  const spent = [...news.spent, { id, rest }];
+  return { ...news, spent, remaining: [...news.remaining, { id, calls: 0 }] };
 }

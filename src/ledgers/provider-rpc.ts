@@ -1,6 +1,7 @@
 import type { Learned } from "../domain/learned.ts";
+import type { Line } from "../domain/lane.ts";
 import type { Asker } from "../domain/permit-blocks.ts";
-import type { News, Verdict, Wish } from "../domain/permit.ts";
+import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
 import type { LimitSetting } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 
@@ -25,6 +26,10 @@ export type ProviderOrder = Partial<LimitSetting> & { paused?: boolean };
 export interface ProviderRpc {
   /** May this job call? If not, it is parked, and rung for when it may. */
   ask(wish: Wish, asker: AskerTold): Promise<Verdict>;
+  /** These jobs of a line are parked, which are not asked for one by one while the object is to be spared; and what became of permits. */
+  park(line: Line, wishes: Wish[], news: News): Promise<Spared>;
+  /** The job of this wish has ended without a call. */
+  withdraw(wish: WishKey): Promise<void>;
   /** A permit for one call that was not made; null: there are only news. */
   giveBack(id: string | null, news?: News): Promise<void>;
   settle(told: CallTold): Promise<void>;

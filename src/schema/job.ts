@@ -67,7 +67,8 @@ export const CreateJob = z
         "Sent besides the terminal events, which always are: `job.started`, `job.progress`.",
     }),
     priority: z.int().min(1).max(10).optional().meta({
-      description: "1 is soonest. May not be better than the tier's own.",
+      description:
+        "1 is soonest. May not be better than the tier's own. It chooses the lane, and goes before among the tenant's own jobs that wait in it.",
     }),
     profile: Profile.optional(),
     max_attempts: z.int().min(1).max(10).optional().meta({

@@ -3,7 +3,7 @@ import { z } from "zod";
 /**
  * What a job needs before it may be attempted: permission of the provider it calls, for about so many tokens. `since`:
  * epoch milliseconds from which its next attempt has been due. `lastsMs`: after so long that is over, however it goes; a job
- * of an older version does not say.
+ * of an older version does not say, nor its priority. `rung`: its provider has sent the message, and reserved a permit for it.
  */
 export const Needs = z.object({
   provider: z.string().min(1).max(64),
@@ -11,6 +11,8 @@ export const Needs = z.object({
   tokens: z.int().min(0),
   since: z.int().min(0),
   lastsMs: z.int().min(0).optional(),
+  priority: z.int().min(1).max(10).optional(),
+  rung: z.boolean().optional(),
 });
 export type Needs = z.infer<typeof Needs>;
 

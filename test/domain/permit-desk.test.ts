@@ -133,6 +133,24 @@ describe("a lane that does not fetch what is reserved for it", () => {
   });
 });
 
+describe("tokens that were not used", () => {
+  it.each([
+    ["come back once, however often that is told", ["a", "a"], 1],
+    ["come back of each call", ["a", "b"], 2],
+    ["come back each time where an older consumer tells it", [undefined, undefined], 2],
+  ])("%s", (_, ids, times) => {
+    const desk = deskOf(null, 60_000);
+    granted(desk, 1, { lane: "high", tokens: 6_000 });
+    const later = NOW + 4 * SECOND;
+    for (const id of ids) {
+      const news = { spent: [], remaining: [], tokens: 1_000 };
+      desk.hear(id === undefined ? news : { ...news, id }, later);
+    }
+    // Half a second's 450 come to them.
+    expect(granted(desk, 5, { lane: "high", tokens: 800 }, later)).toBe(times === 1 ? 1 : 3);
+  });
+});
+
 describe("a job that is parked twice, under two times of being due", () => {
   it("has one permit reserved, and is rung for once", () => {
     const desk = deskOf(50);
@@ -197,15 +215,26 @@ describe("what one isolate has ahead", () => {
 
   it("tells what is left, and asks for twice what was used", () => {
     const blocks = new PermitBlocks();
-    expect(blocks.asker()).toEqual({ most: 2, ...nothing });
+    expect(blocks.asker(NOW)).toEqual({ most: 2, ...nothing });
     const [first, second] = [blocks.put(block, 100, NOW), blocks.take(CALL, NOW)];
     for (let call = 0; call < 3; call++) blocks.take(CALL, NOW);
     blocks.over(first, 40);
     blocks.over(second ?? first, -10);
     const spent = [{ id: "b", rest: { requests: 5, tokens: 500 } }];
     const remaining = [{ id: "b", calls: 3 }];
-    expect(blocks.asker()).toEqual({ most: 10, spent, remaining, tokens: 30 });
-    expect(blocks.asker()).toEqual({ most: 10, ...nothing });
+    expect(blocks.asker(NOW)).toEqual({ most: 10, spent, remaining, tokens: 30 });
+    expect(blocks.asker(NOW)).toEqual({ most: 10, ...nothing });
+  });
+
+  it("is for those that were rung for where others wait, and is kept from the rest until its time is over", () => {
+    const blocks = new PermitBlocks();
+    blocks.put({ ...block, rung: true }, 100, NOW);
+    expect(blocks.take(CALL, NOW)).toBeNull();
+    expect(blocks.asker(NOW).spent).toEqual([]);
+    expect(blocks.take({ ...CALL, rung: true }, NOW)).not.toBeNull();
+    expect(blocks.asker(NOW + 5 * SECOND).spent).toMatchObject([
+      { id: "b", rest: { requests: 8 } },
+    ]);
   });
 
   it("takes back a call that was not made, but not of a block it no longer has", () => {
@@ -215,7 +244,7 @@ describe("what one isolate has ahead", () => {
     blocks.put({ ...block, id: "c" }, 100, NOW);
     blocks.back(held);
     blocks.forget();
-    const { spent, remaining } = blocks.asker();
+    const { spent, remaining } = blocks.asker(NOW);
     expect(spent).toEqual([
       { id: "b", rest: { requests: 10, tokens: 1_000 } },
       { id: "c", rest: { requests: 9, tokens: 900 } },
@@ -265,6 +294,6 @@ describe("what one isolate has ahead", () => {
     blocks.over(blocks.put(endless, 100, NOW), 0);
     expect(blocks.take(CALL, NOW + 1)).not.toBeNull();
     expect(blocks.isNewsDue(NOW + MINUTE)).toBe(false);
-    expect(blocks.asker()).toMatchObject(nothing);
+    expect(blocks.asker(NOW)).toMatchObject(nothing);
   });
 });

@@ -1,54 +1,79 @@
-import { LANES, type Lane } from "../../src/domain/lane.ts";
-import { PermitDesk, type ParkedJobs } from "../../src/domain/permit-desk.ts";
-import type { Permit, Wish } from "../../src/domain/permit.ts";
+import { LANES, lineOf, UNSAID_PRIORITY, type Lane } from "../../src/domain/lane.ts";
+import { PermitDesk } from "../../src/domain/permit-desk.ts";
+import type { Permit, Wish, WishKey } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
 import type { Concurrency } from "../../src/domain/places.ts";
 import type { Turn } from "../../src/domain/turns.ts";
+import type { ParkedJobs } from "../../src/domain/waiting.ts";
 import { seeded } from "../support/random.ts";
 import { NOW } from "./fixtures.ts";
 
 /** The parked jobs in memory, kept as the object's table keeps them. */
 export class ParkedInMemory implements ParkedJobs {
-  readonly #wishes = new Map<string, Wish[]>();
+  readonly #lines = new Map<string, Wishes>();
   readonly #keys = new Set<string>();
 
   add(wish: Wish): void {
-    const others = this.#of(wish);
-    if (this.#keys.has(keyOf(wish))) return;
-    this.#keys.add(keyOf(wish));
-    const at = others.findLastIndex(({ since }) => since <= wish.since) + 1;
-    others.splice(at, 0, wish);
+    const key = keyOf(wish);
+    if (this.#keys.has(key)) return;
+    this.#keys.add(key);
+    const line = this.#lineOf({ line: lineOf(wish), tenant: wish.tenant });
+    line.wishes.splice(placeIn(line, wish), 0, wish);
   }
 
-  remove(wish: Wish): void {
-    const others = this.#of(wish);
-    const at = others.findIndex(({ job }) => job === wish.job);
-    if (at >= 0) others.splice(at, 1);
-    this.#keys.delete(keyOf(wish));
+  remove(wish: WishKey): void {
+    if (!this.#keys.delete(keyOf(wish))) return;
+    const line = this.#lineOf({ line: lineOf(wish), tenant: wish.tenant });
+    const at = placeIn(line, wish);
+    if (at === line.gone) line.gone += 1;
+    else line.wishes.splice(at, 1);
   }
 
   first(turn: Turn): Wish | null {
-    return this.#of(turn)[0] ?? null;
+    const { wishes, gone } = this.#lineOf(turn);
+    return wishes[gone] ?? null;
   }
 
   turns(): Turn[] {
-    return [...this.#wishes.values()].flatMap(([first]) => first ?? []);
+    const firsts = [...this.#lines.values()].flatMap(({ wishes, gone }) => wishes[gone] ?? []);
+    return firsts.map((first) => ({ line: lineOf(first), tenant: first.tenant }));
   }
 
   get size(): number {
     return this.#keys.size;
   }
 
-  #of({ lane, tenant }: Turn): Wish[] {
-    const key = `${lane} ${tenant}`;
-    const wishes = this.#wishes.get(key) ?? [];
-    this.#wishes.set(key, wishes);
-    return wishes;
+  #lineOf({ line: name, tenant }: Turn): Wishes {
+    const key = `${name} ${tenant}`;
+    const line = this.#lines.get(key) ?? { wishes: [], gone: 0 };
+    this.#lines.set(key, line);
+    return line;
   }
 }
 
-function keyOf({ lane, tenant, job, since }: Wish): string {
-  return [lane, tenant, job, since].join(" ");
+/** The wishes in their order, of which the first so many are gone. */
+type Wishes = { wishes: Wish[]; gone: number };
+
+function keyOf({ lane, tenant, priority, job, since }: WishKey): string {
+  return [lane, tenant, priority, job, since].join(" ");
+}
+
+/** Where in a line this wish is, or belongs. */
+function placeIn({ wishes, gone }: Wishes, wish: WishKey): number {
+  let [low, high] = [gone, wishes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = wishes[middle];
+    if (other !== undefined && isBefore(other, wish)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function isBefore(a: WishKey, b: WishKey): boolean {
+  const [first, second] = [a, b].map(({ priority = UNSAID_PRIORITY }) => priority);
+  if (first !== second) return (first ?? 0) < (second ?? 0);
+  return a.since === b.since ? a.job < b.job : a.since < b.since;
 }
 
 /** A job of the world: when it was submitted, when it called, and what became of its call. */
@@ -56,6 +81,7 @@ export type Simulated = {
   job: string;
   lane: Lane;
   tenant: string;
+  priority: number;
   at: number;
   calledAt: number;
   callMs: number;
@@ -64,7 +90,13 @@ export type Simulated = {
 };
 
 /** So many jobs, one every `everyMs` from `fromMs` on. */
-type Submission = { fromMs?: number; everyMs?: number; callMs?: number; dies?: boolean };
+type Submission = {
+  fromMs?: number;
+  everyMs?: number;
+  callMs?: number;
+  dies?: boolean;
+  priority?: number;
+};
 
 /** Consumers of a lane's queue, as many as wrangler.toml allows. */
 const CONSUMERS: Record<Lane, number> = { high: 250, normal: 250, low: 100, long: 50 };
@@ -99,6 +131,7 @@ export class PermitWorld {
   readonly #byId = new Map<string, Simulated>();
   readonly #random: () => number;
   readonly #callMs: number;
+  /** What is due next comes last. */
   readonly #due: { at: number; run: () => void }[] = [];
   readonly #waiting = new Map<Lane, Simulated[]>(LANES.map((lane) => [lane, []]));
   readonly #free = { ...CONSUMERS };
@@ -114,10 +147,11 @@ export class PermitWorld {
 
   submit(lane: Lane, tenant: string, count: number, submission: Submission = {}): Simulated[] {
     const { fromMs = 0, everyMs = 0, callMs = this.#callMs, dies = false } = submission;
+    const { priority = UNSAID_PRIORITY } = submission;
     return Array.from({ length: count }, (_, number) => {
       const at = NOW + fromMs + number * everyMs;
       const id = `${lane}-${tenant}-${this.jobs.length}`;
-      const job = { job: id, lane, tenant, at, calledAt: Infinity, callMs, dies };
+      const job = { job: id, lane, tenant, priority, at, calledAt: Infinity, callMs, dies };
       this.jobs.push(job);
       this.#byId.set(id, job);
       this.#after(at - this.now, () => this.#send(job));
@@ -128,9 +162,9 @@ export class PermitWorld {
   run(forMs: number): void {
     const until = this.now + forMs;
     for (;;) {
-      const next = this.#due[0];
+      const next = this.#due.at(-1);
       if (next === undefined || next.at > until) break;
-      this.#due.shift();
+      this.#due.pop();
       this.now = next.at;
       next.run();
     }
@@ -148,10 +182,10 @@ export class PermitWorld {
     for (; this.#free[lane] > 0;) {
       const job = this.#waiting.get(lane)?.shift();
       if (job === undefined) return;
-      const { job: id, tenant, at: since, callMs } = job;
+      const { job: id, tenant, priority, at: since, callMs } = job;
       this.asked++;
       const needs = { tokens: 1_000, since, lastsMs: callMs + LEASE_MS };
-      const verdict = this.desk.ask({ job: id, lane, tenant, ...needs }, 1, this.now);
+      const verdict = this.desk.ask({ job: id, lane, tenant, priority, ...needs }, 1, this.now);
       this.#follow();
       if (verdict.type === "parked") continue;
       job.calledAt = this.now;
@@ -193,7 +227,7 @@ export class PermitWorld {
     let [low, high] = [0, this.#due.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#due[middle]?.at ?? 0) <= at) low = middle + 1;
+      if ((this.#due[middle]?.at ?? 0) > at) low = middle + 1;
       else high = middle;
     }
     this.#due.splice(low, 0, { at, run });

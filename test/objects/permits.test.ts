@@ -121,6 +121,24 @@ describe("a job without a permit", () => {
   });
 });
 
+describe("while a provider has much to hear", () => {
+  it("jobs are parked together, one speaking for all, and rung for in their turn", async () => {
+    await parked(1);
+    for (let words = 0; words < 120; words++) await providerNamed(env, provider).giveBack("none");
+    const names: string[] = [];
+    for (let at = 0; at < 4; at++) names.push(await submitted());
+    const [first = "", ...others] = names;
+    await deliverTo(first);
+    const asked = vi.spyOn(env.PROVIDERS, "getByName");
+    const told = deliver(worker(), "jobs-normal", others.map(messageOf));
+    expect(await told).toEqual({ acked: ["0", "1", "2"], retried: [] });
+    expect(asked).toHaveBeenCalledTimes(1);
+    asked.mockRestore();
+    expect((await providerNamed(env, provider).state()).parked.normal).toBe(5);
+    expect(calls).toBe(0);
+  });
+});
+
 describe("a message", () => {
   it("of a version that said nothing of what its job needs is as good", async () => {
     await limited(50);

@@ -1,5 +1,3 @@
-import { env } from "cloudflare:workers";
-import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
 import type { CallTold } from "../../src/ledgers/provider-rpc.ts";
@@ -13,8 +11,7 @@ const LONG = 45;
 /** From a grant to the beginning of its call. */
 const USE_MS = 3_500;
 
-const { provider, wishOf, permitted, granted, stored, nextTurns, evict, jobAt, nameOf } =
-  stageProvider();
+const { provider, permitted, granted, stored, nextTurns, evict, jobAt } = stageProvider();
 
 /** That the call under this permit is over. */
 function over(id: string | null): CallTold {
@@ -59,21 +56,5 @@ describe("a lane with all its places taken", () => {
     await provider().settle(over(id));
     expect(queues.sent.length - before).toBe(2);
     expect(await granted(1, { lane })).toBe(1);
-  });
-});
-
-describe("a table of those who wait", () => {
-  it("of an older version is brought up to date, and its jobs are taken to last as long as any", async () => {
-    await filled(1);
-    const old = wishOf({ lane });
-    await runInDurableObject(env.PROVIDERS.getByName(nameOf()), (_provider, { storage }) => {
-      storage.sql.exec("ALTER TABLE parked DROP COLUMN lasts_ms");
-      const insert = "INSERT INTO parked VALUES (3, ?, ?, ?, ?)";
-      storage.sql.exec(insert, old.tenant, old.since, old.job, old.tokens);
-      storage.kv.put("version", 1);
-    });
-    await evict();
-    await provider().settle(over(null));
-    expect(queues.sent.at(-1)?.body).toMatchObject({ job: old.job, needs: { lastsMs: 900_000 } });
   });
 });

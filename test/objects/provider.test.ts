@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
@@ -224,5 +225,54 @@ describe("an eviction", () => {
     passTime(1);
     await granted(1);
     expect(await activeUntil()).toBe(first + 5_000);
+  });
+});
+
+/** The table as it was before it knew how long calls last, nor priorities. */
+const BEFORE = [
+  `CREATE TABLE parked (lane INTEGER NOT NULL, tenant TEXT NOT NULL, since INTEGER NOT NULL,
+    job TEXT NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (lane, tenant, since, job)) WITHOUT ROWID`,
+  "INSERT INTO parked VALUES (0, 'acme', 2, 'second', 100)",
+  "INSERT INTO parked VALUES (0, 'acme', 1, 'first', 100)",
+  "INSERT INTO parked VALUES (3, 'acme', 3, 'long', 100)",
+];
+
+describe("those that wait", () => {
+  it("are rung for by priority, and of one priority in the order in which they were due", async () => {
+    await limited(50);
+    await granted(5, { lane: "high", tenant: "other" });
+    await provider().order({ paused: true });
+    const order = [3, 1, 1].map((priority) => wishOf({ lane: "high", priority }));
+    for (const wish of order) await provider().ask(wish, ASKER);
+    const before = queues.sent.length;
+    passTime(60 * SECOND);
+    await provider().order({ paused: false });
+    const rung = queues.sent.slice(before).map(({ body }) => body);
+    expect(rung.map(({ job }) => job)).toEqual([1, 2, 0].map((at) => order[at]?.job));
+    expect(rung[0]?.needs).toMatchObject({ priority: 1, rung: true });
+  });
+
+  it("of two lines of long jobs are counted together, and one that ends without a call waits no more", async () => {
+    await provider().order({ paused: true });
+    const wishes = [1, 10].map((priority) => wishOf({ lane: "long", priority }));
+    for (const wish of wishes) await provider().ask(wish, ASKER);
+    expect((await provider().state()).parked.long).toBe(2);
+    for (const { tokens: _, lastsMs: __, ...wish } of wishes) await provider().withdraw(wish);
+    expect((await provider().state()).parked.long).toBe(0);
+  });
+
+  it("for an object of an older version wait on, and are taken to last as long as any", async () => {
+    await provider().order({ paused: true });
+    await runInDurableObject(env.PROVIDERS.getByName(nameOf()), (_provider, { storage }) => {
+      for (const statement of BEFORE) storage.sql.exec(statement);
+      storage.kv.put("version", 1);
+    });
+    await evict();
+    expect((await provider().state()).parked).toMatchObject({ high: 2, long: 1 });
+    const before = queues.sent.length;
+    await provider().order({ paused: false });
+    const rung = queues.sent.slice(before).map(({ to, body }) => `${to} ${body.job}`);
+    expect(rung).toEqual(["LANE_HIGH first", "LANE_HIGH second", "LANE_LONG long"]);
+    expect(queues.sent.at(-1)?.body.needs).toMatchObject({ lastsMs: 900_000, priority: 5 });
   });
 });

@@ -27,7 +27,8 @@ export function outcomeOf(error: CallError): CallOutcome & { ok: false } {
 
 /** Permits every call. */
 const FREELY: Permits = {
-  ask: ({ provider, tokens }) => Promise.resolve({ id: null, tokens, single: false, provider }),
+  ask: ({ provider, tokens }) =>
+    Promise.resolve({ id: null, tokens, single: false, provider, line: "normal" }),
   giveBack: () => Promise.resolve(),
   settle: () => Promise.resolve(),
 };
@@ -38,7 +39,7 @@ export function portsOf(
   { http = answering(""), ...overrides }: Partial<AttemptPorts> & { http?: RunHttpStep } = {},
 ): AttemptPorts {
   const config = configOf({ ...env, UNWATCHED_JOIN_MS: "0" });
-  const needs = { provider: "openai", tenant: "acme", tokens: 12, since: 0 };
+  const needs = { line: "normal", provider: "openai", tenant: "acme", tokens: 12, since: 0 };
   const calls = { work: workWith(model, http), permits: FREELY, needs };
   return { name, job: () => job(name), config, now: Date.now, ...calls, ...overrides };
 }
