@@ -280,6 +280,42 @@ export type Attempt = {
   };
 };
 
+export type StepView = {
+  name: string;
+  type: "llm" | "http" | "template" | "approval";
+  weight: number;
+  status: StepStatus;
+  /** How many were made at it by this job. */
+  attempts: number;
+  started_at: string | null;
+  completed_at: string | null;
+  /** Up to 20 KB. */
+  output?: string;
+  output_bytes?: number;
+  /** The output is longer than is shown; it is in the events of the job that made it. */
+  truncated?: true;
+  /** The job that this one repeats has finished it. */
+  carried?: true;
+  model?: string;
+  usage?: Usage | null;
+  /** All its calls, those for nothing too. */
+  cost_usd?: number;
+  error?: string;
+  error_code?: ErrorCode;
+  /** Of an approval: names what is asked. */
+  request_id?: string;
+};
+
+export type JobInput = {
+  /** As `waiting_for` tells it. */
+  request_id: string;
+  /** False cancels the job. */
+  approved: boolean;
+  comment?: string;
+  /** Any JSON value, for the steps that follow: `{{steps.<name>.json.data.…}}`. */
+  data?: unknown;
+};
+
 export type Delivery = {
   /** Also the `webhook-id` of every attempt. */
   delivery_id: string;
@@ -631,6 +667,16 @@ export type ListedJob = {
   usage?: Usage;
   retained_until?: string;
 };
+
+/** `waiting`: for somebody's answer. `skipped`: the job ended before it. */
+export type StepStatus =
+  | "pending"
+  | "active"
+  | "waiting"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "skipped";
 
 /** `failed`: all attempts were used up. `gone`: the receiver answered 410. `superseded`: a notice that a later event has overtaken. */
 export type DeliveryStatus = "pending" | "delivered" | "failed" | "gone" | "superseded";

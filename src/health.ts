@@ -1,6 +1,13 @@
 import type { Config } from "./settings/config.ts";
-import { checkDeadLetters, checkQueue, type Checks, type QueueReport } from "./domain/health.ts";
+import {
+  checkDeadLetters,
+  checkProvider,
+  checkQueue,
+  type Checks,
+  type Readings,
+} from "./domain/health.ts";
 import { deadLetterDepth } from "./ledgers/dead-letter-depth.ts";
+import { reportProviders } from "./ledgers/provider-reports.ts";
 import { reportQueues } from "./queues.ts";
 import { checkSettings } from "./settings/setup.ts";
 
@@ -26,27 +33,40 @@ async function measured(env: Env, config: Config): Promise<Checks> {
   const busy = now - begunAt < MEASURED_WITHIN_MS;
   if (memory !== undefined && (busy || now - memory.at < FRESH_MS)) return memory.checks;
   begunAt = now;
-  const checks = await measure(env, config);
+  const checks = checkReadings(await readAll(env, config), config);
   memory = { checks, at: Date.now() };
   begunAt = -Infinity;
   return checks;
 }
 
-async function measure(env: Env, config: Config): Promise<Checks> {
-  const [queues, depth] = await Promise.all([reportQueues(env), deadLetterDepth(env)]);
-  return checkMeasured(queues, depth, config);
+/** Asks all at once. Never rejects, and takes two seconds at most: what does not answer is told as unknown. */
+export async function readAll(env: Env, config: Config): Promise<Readings> {
+  const [queues, deadLetters, providers] = await Promise.all([
+    reportQueues(env),
+    deadLetterDepth(env),
+    reportProviders(env, config),
+  ]);
+  return { queues, deadLetters, providers };
 }
 
-/** What these measurements mean. `depth`: dead letters kept; null if their ledger did not say. */
-export function checkMeasured(queues: QueueReport[], depth: number | null, config: Config): Checks {
+/** What these readings mean. */
+export function checkReadings(
+  { queues, deadLetters, providers }: Readings,
+  config: Config,
+): Checks {
   const now = Date.now();
-  const checks = queues.map((report) => {
-    return [report.queue, checkQueue(report, maxAgeSeconds(report.queue, config), now)];
-  });
-  return {
-    ...(Object.fromEntries(checks) as Checks),
-    dead_letters: checkDeadLetters(depth, config.DLQ_ALERT_THRESHOLD),
-  };
+  const { DLQ_ALERT_THRESHOLD, HEALTH_MAX_PARKED_AGE_SECONDS } = config;
+  const checks = [
+    ...queues.map((report) => {
+      return [report.queue, checkQueue(report, maxAgeSeconds(report.queue, config), now)];
+    }),
+    ["dead_letters", checkDeadLetters(deadLetters, DLQ_ALERT_THRESHOLD)],
+    ...providers.map((report) => {
+      const check = checkProvider(report, HEALTH_MAX_PARKED_AGE_SECONDS, now);
+      return [`provider_${report.provider}`, check];
+    }),
+  ];
+  return Object.fromEntries(checks) as Checks;
 }
 
 /** How old a message of this queue may be before somebody should look. */

@@ -7,8 +7,10 @@ import {
   type Course,
   type DoneStep,
 } from "./course.ts";
+import { tokensLeft } from "./budget.ts";
 import { sumOfUsage } from "./cost.ts";
-import { cancel } from "./end.ts";
+import { cancel, giveUp } from "./end.ts";
+import { OVER_BUDGET } from "./failure.ts";
 import { iso } from "./instant.ts";
 import type { Command, Transition } from "./command.ts";
 import type { Answer, Fact, Job, JobSpec } from "./job.ts";
@@ -72,8 +74,11 @@ export function advance(
   if (finished.input?.approved === false) return rejected(moved, told, now);
   if (stepOf(moved) === undefined) return completed(moved, answer, told, now);
   const entered = entering(moved, now);
+  const goesOn = [...told, ...entered.facts];
+  // Decided now: a job that waited for its call first would hold a place, and a permit, for nothing.
+  if (tokensLeft(entered.job) < 1) return giveUp(entered.job, OVER_BUDGET, now, goesOn);
   const phase = { status: "queued" as const, readyAt: now, ...rung(0, now) };
-  return next(enter(entered.job, phase), now, [...told, ...entered.facts]);
+  return next(enter(entered.job, phase), now, goesOn);
 }
 
 function rejected(job: Job, told: Fact[], now: number): Transition {

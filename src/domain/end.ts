@@ -1,9 +1,10 @@
 import { endAttempt, UNREPORTED } from "./attempt.ts";
 import { bareBill } from "./bill.ts";
+import { tokensLeft } from "./budget.ts";
 import { afterWaiting, attemptsAtStep, lifeEndsAt, maxAttemptsOf, routesOf } from "./course.ts";
 import type { CallReport, Effect, Transition } from "./command.ts";
 import { iso } from "./instant.ts";
-import { STALLED, type Failure } from "./failure.ts";
+import { OVER_BUDGET, STALLED, type Failure } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec, type Ring } from "./job.ts";
 import { retryDelayMs } from "./retry.ts";
 import { enter, next, rung } from "./next.ts";
@@ -22,7 +23,10 @@ export function afterFailure(
   const attempt = currentAttempt(job);
   if (attempt === undefined) return { ok: false, reason: "illegal" };
   const ended = endAttempt(job, { outcome: "failed", failure }, report, now);
-  const retry = nextCall(ended, failure, jitter, now);
+  const call = nextCall(ended, failure, jitter, now);
+  // Decided now: a job that waited for its call first would hold a place, and a permit, for nothing.
+  const isPaidFor = call === null || tokensLeft({ ...ended, route: call.route }) >= 1;
+  const retry = isPaidFor ? call : null;
   const attemptFailed: Fact = {
     type: "attempt_failed",
     attempt: attempt.number,
@@ -30,7 +34,7 @@ export function afterFailure(
     error_code: failure.code,
     retry_at: retry === null ? null : iso(retry.readyAt),
   };
-  if (retry === null) return giveUp(ended, failure, now, [attemptFailed]);
+  if (retry === null) return giveUp(ended, isPaidFor ? failure : OVER_BUDGET, now, [attemptFailed]);
   const waiting = enter(
     { ...ended, route: retry.route },
     { status: "queued", readyAt: retry.readyAt, ...rung(0, retry.readyAt) },

@@ -1,16 +1,22 @@
 import { ErrorCode } from "../schema/job.ts";
 import type { ActiveByLane } from "./active.ts";
 import type { Ever } from "./ever.ts";
-import { ageSeconds, OK, type Backlog, type Checks, type QueueReport } from "./health.ts";
+import {
+  ageSeconds,
+  OK,
+  type Backlog,
+  type Checks,
+  type QueueReport,
+  type Readings,
+} from "./health.ts";
 import { countOf, countUpTo, sumOf, type Histogram } from "./histogram.ts";
 import type { Family, Sample } from "./openmetrics.ts";
 import { dollars } from "./money.ts";
+import type { ProviderReport } from "./provider-view.ts";
 import type { Tally } from "./stats.ts";
 
 /** All that a scrape is made of. Null, and `missing`: who knows it did not say. */
-export type Measured = {
-  queues: QueueReport[];
-  deadLetters: number | null;
+export type Measured = Readings & {
   checks: Checks;
   stats: { ever: Ever; active: ActiveByLane; missing: number };
 };
@@ -25,9 +31,11 @@ const BOUNDARIES = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 6
  * Every metric there is (docs/metrics.md). What is not known is left out, never told as zero. So are all counts when some
  * are missing: a sum that falls and rises again would pass for counters that began anew.
  */
-export function metricsOf({ queues, deadLetters, checks, stats }: Measured, now: number): Family[] {
+export function metricsOf(measured: Measured, now: number): Family[] {
+  const { queues, deadLetters, providers, checks, stats } = measured;
   return [
     ...queueMetrics(queues, now),
+    ...providerMetrics(providers, now),
     gauge("afterword_dead_letters", "Dead letters that are open.", alone(deadLetters)),
     gauge(
       "afterword_health_ok",
@@ -57,6 +65,41 @@ function queueMetrics(queues: QueueReport[], now: number): Family[] {
       "afterword_queue_oldest_seconds",
       "Age of the oldest message; 0: there is none.",
       labelled("queue", told, (backlog) => ageSeconds(backlog, now) ?? 0),
+      "seconds",
+    ),
+  ];
+}
+
+function providerMetrics(reports: ProviderReport[], now: number): Family[] {
+  const told = reports.flatMap(({ provider, state }) =>
+    state === null ? [] : [{ labels: { provider }, state }],
+  );
+  const parked = told.flatMap(({ labels, state }) =>
+    Object.entries(state.parked).map(([lane, value]) => ({ labels: { ...labels, lane }, value })),
+  );
+  const oldest = told.flatMap(({ labels, state: { oldestParkedAt } }) =>
+    oldestParkedAt === undefined
+      ? []
+      : [{ labels, value: ageSeconds({ oldestAt: oldestParkedAt }, now) ?? 0 }],
+  );
+  const paused = told.map(({ labels, state }) => ({ labels, value: state.paused ? 1 : 0 }));
+  const blocked = told.map(({ labels, state: { blockedUntil } }) => ({
+    labels,
+    value: Math.max(0, Math.ceil((blockedUntil - now) / 1_000)),
+  }));
+  return [
+    gauge("afterword_jobs_parked", "Jobs that wait for their turn at a provider.", parked),
+    gauge(
+      "afterword_jobs_parked_oldest_seconds",
+      "How long the oldest of them has been due; 0: there is none.",
+      oldest,
+      "seconds",
+    ),
+    gauge("afterword_provider_paused", "Whether an operator has paused it: 1, or 0.", paused),
+    gauge(
+      "afterword_provider_blocked_seconds",
+      "How long it is not to be called yet, for it has limited us; 0: it may be.",
+      blocked,
       "seconds",
     ),
   ];

@@ -23,7 +23,7 @@ export type Delivery = {
   createdAt: number;
   /** Attempts since it was owed or last replayed: its place in the schedule. */
   tries: number;
-  /** The latest. */
+  /** The latest, in the order in which they were told: that of a consumer thought dead may come after one begun later. */
   attempts: DeliveryAttempt[];
   /** Asked for once more by its owner, who may ask out of order. */
   isReplay: boolean;
@@ -98,14 +98,19 @@ function progressTurn(outbox: Outbox): number {
   const last = outbox.findLast(({ event }) => event === "job.progress");
   if (last === undefined) return 0;
   if (isPending(last) && last.tries === 0) return last.dueAt;
-  return (last.attempts.at(-1)?.at ?? last.createdAt) + PROGRESS_EVERY_MS;
+  return (lastAttemptAt(last) ?? last.createdAt) + PROGRESS_EVERY_MS;
+}
+
+/** When the latest attempt began, whichever was told last; null if there was none. */
+function lastAttemptAt({ attempts }: Delivery): number | null {
+  return attempts.length === 0 ? null : Math.max(...attempts.map(({ at }) => at));
 }
 
 /** Keeps progress that came while some was on its way from following it too closely. */
-function spaced(outbox: Outbox, { event, attempts }: Delivery): Outbox {
-  const last = attempts.at(-1);
-  if (event !== "job.progress" || last === undefined) return outbox;
-  const turn = last.at + PROGRESS_EVERY_MS;
+function spaced(outbox: Outbox, tried: Delivery): Outbox {
+  const lastAt = lastAttemptAt(tried);
+  if (tried.event !== "job.progress" || lastAt === null) return outbox;
+  const turn = lastAt + PROGRESS_EVERY_MS;
   return outbox.map((delivery) =>
     isPending(delivery) && delivery.event === "job.progress" && delivery.dueAt < turn
       ? { ...delivery, dueAt: turn, ringAt: turn, rings: 0 }
@@ -151,8 +156,8 @@ export function isPending(delivery: Delivery): delivery is Pending {
 
 /** When the last attempt at a delivery was made that was then given up; null if none was. */
 export function lastGivenUpAt(outbox: Outbox): number | null {
-  const ends = outbox.flatMap(({ status, attempts }) =>
-    status === "failed" ? (attempts.at(-1)?.at ?? []) : [],
+  const ends = outbox.flatMap((delivery) =>
+    delivery.status === "failed" ? (lastAttemptAt(delivery) ?? []) : [],
   );
   return ends.length === 0 ? null : Math.max(...ends);
 }
@@ -247,7 +252,9 @@ function afterAttempt(
   if (outcome.type === "gone") return settled(delivery, "gone");
   const waitMs = nextAttemptMs(delivery.tries, outcome, jitter);
   if (waitMs === null) return settled(delivery, "failed");
-  return { ...delivery, dueAt: now + waitMs, ringAt: now + waitMs, rings: 0 };
+  // An older attempt may be told after a newer one, whose receiver has asked for more time.
+  const dueAt = Math.max(delivery.dueAt, now + waitMs);
+  return { ...delivery, dueAt, ringAt: dueAt, rings: 0 };
 }
 
 /** The outbox with one delivery owed once more, from the start of its schedule; the same one if there is no such delivery. */

@@ -60,11 +60,12 @@ export function isNews(before: LearnedModel | undefined, after: LearnedModel): b
   return !isSame || after.at - (before?.at ?? 0) >= HEARD_EVERY_MS;
 }
 
-/** The longest window that may still be a minute, as providers round. */
+/** The windows that may still be a minute, as providers round. */
+const MINUTE_AT_LEAST_MS = 30_000;
 const MINUTE_AT_MOST_MS = 90_000;
 
 /**
- * The limit, if it is one of a minute: providers do not say, and some count requests by the day. A bucket that fills
+ * The limit, if it is one of a minute: providers do not say, and some count by the day or the second. A bucket that fills
  * evenly is full again after the used part of its window, which tells the window's length. Null where that cannot be told.
  */
 function perMinute(told: LearnedLimit | null): number | null {
@@ -73,7 +74,8 @@ function perMinute(told: LearnedLimit | null): number | null {
   if (limit === null || remaining === null || resetMs === null) return null;
   const used = limit - remaining;
   if (limit < 1 || used <= 0) return null;
-  return (resetMs * limit) / used <= MINUTE_AT_MOST_MS ? limit : null;
+  const windowMs = (resetMs * limit) / used;
+  return windowMs >= MINUTE_AT_LEAST_MS && windowMs <= MINUTE_AT_MOST_MS ? limit : null;
 }
 
 /** First and longest block after a 429 that does not say for how long. Not long: others may be let in meanwhile. */

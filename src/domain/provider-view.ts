@@ -15,7 +15,12 @@ export type ProviderState = {
   /** Epoch milliseconds. */
   blockedUntil: number;
   parked: Record<Lane, number>;
+  /** When the oldest of the parked jobs became due, epoch milliseconds; null: there is none. An older version does not say. */
+  oldestParkedAt?: number | null;
 };
+
+/** How a provider is; `state` null: its object did not say. */
+export type ProviderReport = { provider: string; state: ProviderState | null };
 
 /** The same as an operator sees it. */
 export function providerView(provider: string, state: ProviderState, now: number): ProviderView {

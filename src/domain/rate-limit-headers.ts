@@ -96,11 +96,11 @@ function shareLeft({ limit, remaining }: LearnedLimit): number {
   return limit === null || remaining === null ? 1 : remaining / limit;
 }
 
+/** Null where it asks for no wait, too: who refuses us and wants to be asked at once has not said for how long. */
 function retryAfterOf(get: GetHeader, now: number): number | null {
   const exact = trimmed(get("retry-after-ms"));
-  if (SECONDS.test(exact)) return bounded(Number(exact));
-  const ms = parseRetryAfter(get("retry-after"), now);
-  return ms === null ? null : bounded(ms);
+  const ms = SECONDS.test(exact) ? Number(exact) : parseRetryAfter(get("retry-after"), now);
+  return ms === null || ms === 0 ? null : bounded(ms);
 }
 
 function countOf(text: string | null): number | null {

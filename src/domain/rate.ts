@@ -4,7 +4,7 @@ export const RATE_WINDOW_MS = 60_000;
 /** One that counts: whose, and when (epoch milliseconds). */
 export type Counted = { uid: string; at: number };
 
-/** `left`: how many more may come now. `resetMs`: until there is room for one more than that; null if all of it is free. */
+/** `left`: how many more may come now. `resetMs`: until there is room for one more than that; null: there never is. */
 export type Rate = { limit: number; left: number; resetMs: number | null };
 
 /** Those that still count, oldest first as they came. */
@@ -15,7 +15,7 @@ export function stillCounted(counted: Counted[], now: number): Counted[] {
 
 export function rateAt(counted: Counted[], limit: number, now: number): Rate {
   const [oldest, ...younger] = stillCounted(counted, now);
-  if (oldest === undefined) return { limit, left: limit, resetMs: null };
+  if (oldest === undefined || limit === 0) return { limit, left: limit, resetMs: null };
   const used = 1 + younger.length;
   // Where the limit was lowered meanwhile, more than one has to pass before there is room.
   const next = used <= limit ? oldest : (younger[used - limit - 1] ?? oldest);

@@ -1,21 +1,21 @@
 import type { Percentiles, QueueStats, Stats } from "../schema/stats.ts";
 import type { ActiveByLane } from "./active.ts";
-import { ageSeconds, type QueueReport } from "./health.ts";
+import { ageSeconds, type QueueReport, type Readings } from "./health.ts";
 import { countOf, percentile, type Histogram } from "./histogram.ts";
 import { iso } from "./instant.ts";
+import { LANES } from "./lane.ts";
 import { dollars } from "./money.ts";
+import type { ProviderReport } from "./provider-view.ts";
 import { groupBy, totalOf, type Tallied, type Tally } from "./stats.ts";
 
 /** All that is known of the service. Null: who knows it did not say. */
-export type Known = {
+export type Known = Readings & {
   windowSeconds: number;
   /** Epoch milliseconds. */
   since: number;
   tallied: Tallied;
   active: ActiveByLane;
   missing: number;
-  queues: QueueReport[];
-  deadLetters: number | null;
 };
 
 /** Tenants, models and providers that are told by name. */
@@ -32,7 +32,7 @@ export function statsView(known: Known, now: number): Stats {
     window_seconds: known.windowSeconds,
     since: iso(since),
     generated_at: iso(now),
-    queues: known.queues.map((report) => queueView(report, now)),
+    queues: known.queues.map((report) => queueView(report, known.providers, now)),
     active: { total: active.high + active.normal + active.low + active.long, by_lane: active },
     jobs: { ...jobs, per_minute: rates(jobs, (now - since) / 60_000) },
     retries: errors.reduce((sum, { retried }) => sum + retried, 0),
@@ -62,13 +62,27 @@ function errorsView({ retriedFor, failedFor }: Tallied): Stats["errors"] {
     );
 }
 
-function queueView({ queue, backlog }: QueueReport, now: number): QueueStats {
+function queueView(
+  { queue, backlog }: QueueReport,
+  providers: ProviderReport[],
+  now: number,
+): QueueStats {
   return {
     queue,
     backlog: backlog?.messages ?? null,
     backlog_bytes: backlog?.bytes ?? null,
     oldest_message_age_seconds: backlog === null ? null : ageSeconds(backlog, now),
+    parked: parkedOf(queue, providers),
   };
+}
+
+/** Jobs that will come through this queue once it is their turn; null where a provider did not say how many. */
+function parkedOf(queue: string, providers: ProviderReport[]): number | null {
+  const lane = LANES.find((lane) => queue === `jobs-${lane}`);
+  if (lane === undefined) return 0;
+  return providers.reduce<number | null>((sum, { state }) => {
+    return sum === null || state === null ? null : sum + state.parked[lane];
+  }, 0);
 }
 
 /** In hundredths: more would feign a precision that the window does not have. */

@@ -1,12 +1,6 @@
 import type { Tier } from "../schema/job.ts";
 import type { Scope } from "../schema/tenant.ts";
-import {
-  limitsOf,
-  NO_LIMITS,
-  type LimitSettings,
-  type OwnLimits,
-  type TenantLimits,
-} from "./tenant.ts";
+import type { OwnLimits, TenantLimits } from "./tenant.ts";
 
 /** A key as it is kept: nothing of it can be told from this. `expiresAt`: epoch milliseconds; null: it does not. */
 export type KeptKey = {
@@ -47,11 +41,6 @@ export function isReserved(tenant: string): boolean {
 /** Whether a key of this tenant may have them: what an operator may do is not for tenants, whoever asks for it. */
 export function mayHave(tenant: string, scopes: readonly Scope[]): boolean {
   return tenant === OPERATOR || !scopes.includes("admin");
-}
-
-/** The limits in force for a tenant; the operator has none. */
-export function limitsFor(record: TenantRecord, settings: LimitSettings): TenantLimits {
-  return record.tenant === OPERATOR ? NO_LIMITS : limitsOf(record.tier, record.limits, settings);
 }
 
 /** The key of this id, while it is valid. */

@@ -1,7 +1,7 @@
 import type { KeyView, ListedTenant, TenantView } from "../schema/tenant.ts";
 import { iso } from "./instant.ts";
-import type { LimitSettings, OwnLimits, TenantLimits } from "./tenant.ts";
-import { limitsFor, validKeys, type KeptKey, type TenantRecord } from "./tenant-record.ts";
+import { limitsOf, type LimitSettings, type OwnLimits, type TenantLimits } from "./tenant.ts";
+import { validKeys, type KeptKey, type TenantRecord } from "./tenant-record.ts";
 
 /** The limits as they are called on the wire. */
 const NAMES = {
@@ -13,7 +13,7 @@ const NAMES = {
 
 export function listedTenant(record: TenantRecord, settings: LimitSettings): ListedTenant {
   const { tenant, tier, createdAt } = record;
-  const limits = limitsFor(record, settings);
+  const limits = limitsOf(record.tier, record.limits, settings);
   return {
     tenant,
     tier,

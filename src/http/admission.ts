@@ -7,10 +7,11 @@ import { dollars } from "../domain/money.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { reserve, unreserve, type Candidate, type Door } from "../submit/reservation.ts";
 import type { App } from "./context.ts";
+import { problems, type Refused } from "./document.ts";
 import { ApiError } from "./errors.ts";
 import { rateLimitHeaders, seconds } from "./rate-limit.ts";
 
-/** How long who meets a pause of unknown length, or a full queue, is asked to wait, in seconds. */
+/** How long who meets a pause of unknown length, a limit of nothing among them, or a full queue is asked to wait, in seconds. */
 const PAUSED_SECONDS = 60;
 const FULL_SECONDS = 10;
 
@@ -27,6 +28,14 @@ export const RateLimit = {
     example: '"submit";q=600;w=60, "queued";q=1000;qu="concurrent-requests"',
   },
 };
+
+/** How a submission may be refused once its tenant's limits were asked, for the document. */
+export function refusals<S extends 402 | 409 | 410 | 422 | 429>(...statuses: S[]) {
+  const refused = Object.entries<Refused>(problems(...statuses)).map(([status, answer]) => {
+    return [status, { ...answer, headers: { ...answer.headers, ...RateLimit } }];
+  });
+  return Object.fromEntries(refused) as Record<S, Refused>;
+}
 
 /** Lets submissions in while the operator takes any. Comes before the body is read. */
 export const openIntake = createMiddleware<App>(async (c, next) => {
@@ -53,7 +62,7 @@ export async function submitAdmitted(
   const admission = await reserve(c.env, candidate, limits);
   if (admission?.type !== "admitted") {
     if (admission === null) c.executionCtx.waitUntil(unreserve(c.env, candidate.spec));
-    const before = await door.recall();
+    const before = (await door.recall?.()) ?? null;
     if (before === null) {
       throw admission === null ? unreachable() : refusalOf(admission, candidate);
     }
@@ -79,8 +88,12 @@ function refusalOf(admission: Refusal, { worstNano }: Candidate): ApiError {
   const headers = rateLimitHeaders(admission.quota);
   switch (admission.type) {
     case "rate": {
-      const wait = seconds(admission.quota.rate?.resetMs ?? 0);
-      const detail = `Too many jobs were submitted in a minute; there is room for one in ${wait} s`;
+      const resetMs = admission.quota.rate?.resetMs ?? null;
+      const wait = resetMs === null ? PAUSED_SECONDS : seconds(resetMs);
+      const detail =
+        resetMs === null
+          ? "This tenant may submit no jobs for the moment"
+          : `Too many jobs were submitted in a minute; there is room for one in ${wait} s`;
       const waited = { ...headers, "retry-after": String(wait) };
       return new ApiError("too-many-requests", detail, { headers: waited });
     }

@@ -8,15 +8,46 @@ type Status = (typeof PROBLEMS)[keyof typeof PROBLEMS]["status"];
 
 const content = { "application/problem+json": { schema: Problem } };
 
+type Header = {
+  schema: { type: "string" | "integer" };
+  description: string;
+  example?: string;
+  required?: boolean;
+};
+type Headers = Record<string, Header>;
+export type Refused = { description: string; headers?: Headers; content: typeof content };
+
+export const RetryAfter = {
+  "Retry-After": { schema: { type: "integer" as const }, description: "Seconds." },
+};
+
+const comeAgain: Headers = { "Retry-After": { ...RetryAfter["Retry-After"], required: true } };
+
+/** What every refusal of a status says besides its body. */
+const HEADERS: Partial<Record<Status, Headers>> = {
+  401: {
+    "WWW-Authenticate": {
+      schema: { type: "string" },
+      description: "What is asked for.",
+      example: 'Bearer realm="afterword"',
+      required: true,
+    },
+  },
+  429: comeAgain,
+  503: comeAgain,
+};
+
 /** The refusals a route may answer with, for the document. */
-export function problems<S extends Status>(
-  ...statuses: S[]
-): Record<S, { description: string; content: typeof content }> {
-  const entries = statuses.map((status) => {
-    const titles = Object.values(PROBLEMS).filter((problem) => problem.status === status);
-    return [status, { description: titles.map(({ title }) => title).join(", "), content }];
-  });
-  return Object.fromEntries(entries) as Record<S, { description: string; content: typeof content }>;
+export function problems<S extends Status>(...statuses: S[]): Record<S, Refused> {
+  const entries = statuses.map((status) => [status, refused(status)]);
+  return Object.fromEntries(entries) as Record<S, Refused>;
+}
+
+function refused(status: Status): Refused {
+  const titles = Object.values(PROBLEMS).filter((problem) => problem.status === status);
+  const description = titles.map(({ title }) => title).join(", ");
+  const headers = HEADERS[status];
+  return { description, ...(headers === undefined ? {} : { headers }), content };
 }
 
 /** Faults told at once. A body can have a million, and they would be told in ten times its size. */

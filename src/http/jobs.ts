@@ -14,10 +14,6 @@ export const JobParams = z.object({
   id: z.string().meta({ param: { name: "id", in: "path" }, example: "test-123" }),
 });
 
-export const RetryAfter = {
-  "Retry-After": { schema: { type: "integer" as const }, description: "Seconds." },
-};
-
 const cancelRoute = createRoute({
   method: "post",
   path: "/api/jobs/{id}/cancel",

@@ -2,10 +2,8 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 
 import { metricsOf } from "../domain/metrics.ts";
 import { CONTENT_TYPE, render } from "../domain/openmetrics.ts";
-import { checkMeasured } from "../health.ts";
-import { deadLetterDepth } from "../ledgers/dead-letter-depth.ts";
+import { checkReadings, readAll } from "../health.ts";
 import { readTotal } from "../ledgers/stats-stub.ts";
-import { reportQueues } from "../queues.ts";
 import { checkSettings } from "../settings/setup.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
@@ -40,12 +38,8 @@ export const metrics = new OpenAPIHono<App>();
 
 metrics.openapi(metricsRoute, async (c) => {
   const config = c.get("config");
-  const [stats, queues, deadLetters] = await Promise.all([
-    readTotal(c.env),
-    reportQueues(c.env),
-    deadLetterDepth(c.env),
-  ]);
-  const checks = { ...checkMeasured(queues, deadLetters, config), ...checkSettings(config) };
-  const families = metricsOf({ queues, deadLetters, checks, stats }, Date.now());
+  const [stats, readings] = await Promise.all([readTotal(c.env), readAll(c.env, config)]);
+  const checks = { ...checkReadings(readings, config), ...checkSettings(config) };
+  const families = metricsOf({ ...readings, checks, stats }, Date.now());
   return c.body(render(families), 200, { "content-type": CONTENT_TYPE });
 });

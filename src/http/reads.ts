@@ -5,9 +5,9 @@ import { JobView } from "../schema/job.ts";
 import { needs, whileLetIn } from "./auth.ts";
 import { isOpen, somethingNew } from "./changes.ts";
 import type { App } from "./context.ts";
-import { problems, refuseInvalid } from "./document.ts";
+import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { etagOf, namesVersion } from "./etag.ts";
-import { found, JobParams, jobStub, RetryAfter } from "./jobs.ts";
+import { found, JobParams, jobStub } from "./jobs.ts";
 import { WaitQuery } from "./waiting.ts";
 
 const ETag = { ETag: { schema: { type: "string" as const }, description: "The job's version." } };

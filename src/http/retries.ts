@@ -4,7 +4,7 @@ import type { Origin } from "../domain/origin.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { logFault } from "../log.ts";
 import { resubmit } from "../submit/resubmit.ts";
-import { openIntake, submitAdmitted } from "./admission.ts";
+import { openIntake, refusals, submitAdmitted } from "./admission.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
@@ -19,10 +19,14 @@ const retryRoute = createRoute({
   tags: ["jobs"],
   summary: "Try a failed or cancelled job again",
   description:
-    "As a new job, whose `replay_of` names this one. Asked for twice, or by the operator as well, it is the same new job.",
+    "As a new job, whose `replay_of` names this one, at the tier its tenant has now. Asked for twice, or by the operator as well, it is the same new job.",
   ...needs("jobs:write", openIntake),
   request: { params: JobParams },
-  responses: { ...SUBMITTED, ...problems(401, 402, 403, 404, 409, 410, 429, 500, 503) },
+  responses: {
+    ...SUBMITTED,
+    ...refusals(402, 409, 429),
+    ...problems(401, 403, 404, 410, 500, 503),
+  },
 });
 
 export const retries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
@@ -34,7 +38,9 @@ retries.openapi(retryRoute, async (c) => {
     throw new ApiError("job-not-retryable", detail);
   }
   const service = { env: c.env, config: c.get("config") };
-  const again = await resubmit(origin, service, (candidate, door) =>
+  // A new job: it goes by what its owner has now.
+  const { tier } = c.get("principal");
+  const again = await resubmit({ ...origin, tier }, service, (candidate, door) =>
     submitAdmitted(c, candidate, door),
   );
   if (again.type === "refused") {

@@ -2,9 +2,8 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 
 import { statsView } from "../domain/stats-view.ts";
 import { windowOf } from "../domain/window.ts";
-import { deadLetterDepth } from "../ledgers/dead-letter-depth.ts";
+import { readAll } from "../health.ts";
 import { readStats } from "../ledgers/stats-stub.ts";
-import { reportQueues } from "../queues.ts";
 import { Stats, StatsWindowSeconds } from "../schema/stats.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
@@ -32,11 +31,10 @@ export const stats = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
 stats.openapi(statsRoute, async (c) => {
   const windowSeconds = c.req.valid("query").window_seconds;
   const window = windowOf(windowSeconds, Date.now());
-  const [counted, queues, deadLetters] = await Promise.all([
+  const [counted, readings] = await Promise.all([
     readStats(c.env, window),
-    reportQueues(c.env),
-    deadLetterDepth(c.env),
+    readAll(c.env, c.get("config")),
   ]);
-  const known = { windowSeconds, since: window.since, ...counted, queues, deadLetters };
+  const known = { windowSeconds, since: window.since, ...counted, ...readings };
   return c.json(statsView(known, Date.now()), 200);
 });

@@ -13,14 +13,14 @@ import { planJob, type Plan, type Submission } from "../submit/plan.ts";
 import { planHttpSteps } from "../submit/plan-http.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
-import { openIntake, RateLimit, submitAdmitted } from "./admission.ts";
+import { openIntake, RateLimit, refusals, submitAdmitted } from "./admission.ts";
 import { needs, whileLetIn } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
-import { problems, refuseInvalid } from "./document.ts";
+import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { ApiError, jobGone } from "./errors.ts";
 import { endInTime } from "./changes.ts";
-import { jobStub, RetryAfter } from "./jobs.ts";
+import { jobStub } from "./jobs.ts";
 import { preferredWait } from "./prefer.ts";
 import { subscriptionTo } from "./tokens.ts";
 
@@ -75,7 +75,8 @@ const submitRoute = createRoute({
       description: "Submitted before; or, where `Prefer: wait` was asked for, the finished job",
       content: { "application/json": { schema: z.union([JobReplayed, JobView]) } },
     },
-    ...problems(400, 401, 402, 403, 410, 413, 415, 422, 429, 431, 500, 503),
+    ...refusals(402, 410, 422, 429),
+    ...problems(400, 401, 403, 413, 415, 431, 500, 503),
   },
 });
 
@@ -100,7 +101,7 @@ submissions.openapi(submitRoute, async (c) => {
   const submitted =
     idempotencyKey === null && windowMs > 0
       ? await submitOnce(c, plan, request, windowMs)
-      : await submit(c, plan, kept);
+      : await submit(c, plan, kept, idempotencyKey === null);
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
@@ -126,8 +127,13 @@ function refuseUnstorable(request: KeptRequest): void {
   throw new ApiError("payload-too-large", `The request is larger than ${limit}`);
 }
 
-/** Submits a job once its tenant's account has let it in. */
-async function submit(c: Context<App>, plan: Plan, request: KeptRequest): Promise<Submitted> {
+/** Submits a job once its tenant's account has let it in. `isNew`: nobody can have its id yet. */
+async function submit(
+  c: Context<App>,
+  plan: Plan,
+  request: KeptRequest,
+  isNew: boolean,
+): Promise<Submitted> {
   const { spec } = plan;
   const name = await objectName(spec.tenant, spec.id);
   return submitAdmitted(
@@ -135,7 +141,7 @@ async function submit(c: Context<App>, plan: Plan, request: KeptRequest): Promis
     { ...plan, name },
     {
       submit: () => jobNamed(c.env, name).submit(spec, request),
-      recall: () => jobNamed(c.env, name).recall(spec),
+      recall: isNew ? null : () => jobNamed(c.env, name).recall(spec),
     },
   );
 }
@@ -152,7 +158,8 @@ async function submitOnce(
   // Each with a charge of its own: what was reserved for the first may be given back while the second is let in.
   const submitAs = (id: string) => {
     const uid = randomToken(16);
-    return submit(c, { ...plan, spec: { ...spec, id, uid, fingerprint: work } }, keptOf(request));
+    const named = { ...plan, spec: { ...spec, id, uid, fingerprint: work } };
+    return submit(c, named, keptOf(request), false);
   };
   const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
   const submitted = await submitAs(id);

@@ -5,7 +5,6 @@ import { makeApiKey } from "../secrets/api-key-hash.ts";
 import { iso } from "../domain/instant.ts";
 import { mayHave, MAX_KEYS, OPERATOR, validKey } from "../domain/tenant-record.ts";
 import { keyViews } from "../domain/tenant-view.ts";
-import { directory } from "../ledgers/directory-stub.ts";
 import type { KeyKept } from "../ledgers/tenant-rpc.ts";
 import { CreateKey, KeyCreated, KeyList, KeyRotated, RotateKey } from "../schema/tenant.ts";
 import { needs } from "./auth.ts";
@@ -13,7 +12,7 @@ import { jsonBody, optionalJsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
-import { tenantNotFound, tenantObject, TenantParams, written } from "./tenants.ts";
+import { createOperator, tenantNotFound, tenantObject, TenantParams, written } from "./tenants.ts";
 
 const tags = ["tenants"];
 
@@ -100,7 +99,7 @@ tenantKeys.openapi(createKeyRoute, async (c) => {
     const detail = `scopes: "admin" is for keys of the tenant "${OPERATOR}"`;
     throw new ApiError("invalid-request", detail, { errors: [{ pointer: "/scopes", detail }] });
   }
-  if (tenant === OPERATOR) await createOperator(c);
+  if (tenant === OPERATOR) await createOperator(c.env);
   const { key, ...made } = await makeKey(c, tenant, expires_in_seconds);
   kept(await written(c, tenant, (object) => object.addKey(tenant, { ...made, scopes })));
   return c.json({ ...shown(key, made), scopes }, 201);
@@ -134,12 +133,6 @@ tenantKeys.openapi(revokeRoute, async (c) => {
   if (record === null) throw tenantNotFound();
   return c.body(null, 204);
 });
-
-/** The operator is a tenant whether or not it was created, and has a record once it has a key of its own. */
-async function createOperator(c: Context<App>): Promise<void> {
-  await directory(c.env).add(OPERATOR);
-  await (await tenantObject(c.env, OPERATOR)).create(OPERATOR, "default");
-}
 
 async function makeKey(c: Context<App>, tenant: string, lifeSeconds: number | undefined) {
   const createdAt = Date.now();

@@ -1,7 +1,12 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
-import { isReserved, type TenantChange, type TenantRecord } from "../domain/tenant-record.ts";
+import {
+  isReserved,
+  OPERATOR,
+  type TenantChange,
+  type TenantRecord,
+} from "../domain/tenant-record.ts";
 import { listedTenant, tenantView } from "../domain/tenant-view.ts";
 import { tenantName } from "../ids.ts";
 import { knownTenants } from "../tenants/known-tenants.ts";
@@ -131,14 +136,21 @@ tenants.openapi(readRoute, async (c) => {
 
 tenants.openapi(changeRoute, async (c) => {
   const { tenant } = c.req.valid("param");
-  refuseReserved(tenant);
   const change = changeOf(c.req.valid("json"));
+  if (tenant === OPERATOR) await createOperator(c.env);
+  else refuseReserved(tenant);
   const { record } = await written(c, tenant, async (object) => ({
     record: await object.change(tenant, change),
   }));
   if (record === null) throw tenantNotFound();
   return c.json(shown(c, record), 200);
 });
+
+/** The operator is a tenant whether or not it was created, and has a record once it has a key or limits of its own. */
+export async function createOperator(env: Env): Promise<void> {
+  await directory(env).add(OPERATOR);
+  await (await tenantObject(env, OPERATOR)).create(OPERATOR, "default");
+}
 
 /** The object of the tenant of this name. */
 export async function tenantObject(env: Env, tenant: string): Promise<TenantRpc> {

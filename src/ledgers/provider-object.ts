@@ -76,9 +76,9 @@ export class ProviderObject extends DurableObject<Env> {
   state(): ProviderState {
     const { order, paused, learned, blockedUntil } = this.#rules;
     const { setting, fallback } = limitSettingOf(this.#name, configOf(this.env));
-    const parked = this.#store.count();
+    const waiting = this.#store.waiting();
     const limits = this.#limits();
-    return { limits, order, setting, fallback, learned, paused, blockedUntil, parked };
+    return { limits, order, setting, fallback, learned, paused, blockedUntil, ...waiting };
   }
 
   override alarm(): void {

@@ -22,6 +22,7 @@ export const Health = z
         "jobs-long": "ok",
         "jobs-dead-letter": "ok",
         dead_letters: "ok",
+        provider_openai: "paused, and 120 jobs wait",
         auth: "ok",
         intake: "ok",
         default_model: "ok",

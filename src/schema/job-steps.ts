@@ -27,7 +27,8 @@ export const StepView = z
     output: z.string().optional().meta({ description: "Up to 20 KB." }),
     output_bytes: z.int().optional(),
     truncated: z.literal(true).optional().meta({
-      description: "The output is longer than is shown; it is in the job's events.",
+      description:
+        "The output is longer than is shown; it is in the events of the job that made it.",
     }),
     carried: z.literal(true).optional().meta({
       description: "The job that this one repeats has finished it.",

@@ -26,11 +26,15 @@ const QueueStats = z
     backlog: Count.nullable(),
     backlog_bytes: Count.nullable(),
     oldest_message_age_seconds: Count.nullable(),
+    parked: Count.nullable().meta({
+      description:
+        "Jobs of this lane that wait for their turn at a provider, and have no message meanwhile. Null where a provider did not answer.",
+    }),
   })
   .meta({
     id: "QueueStats",
     description:
-      "Messages not settled yet, those of running attempts among them, as the queue itself tells it: approximately. All null where it did not answer; an age is also null where there is none.",
+      "Messages not settled yet, those of running attempts among them, as the queue itself tells it: approximately. The backlog is null where it did not answer; an age is also null where there is none.",
   });
 export type QueueStats = z.infer<typeof QueueStats>;
 
@@ -107,12 +111,19 @@ export const Stats = z
       since: "2026-11-01T11:00:00.000Z",
       generated_at: "2026-11-01T12:00:00.000Z",
       queues: [
-        { queue: "jobs-high", backlog: 3, backlog_bytes: 360, oldest_message_age_seconds: 4 },
+        {
+          queue: "jobs-high",
+          backlog: 3,
+          backlog_bytes: 360,
+          oldest_message_age_seconds: 4,
+          parked: 12,
+        },
         {
           queue: "jobs-dead-letter",
           backlog: 0,
           backlog_bytes: 0,
           oldest_message_age_seconds: null,
+          parked: 0,
         },
       ],
       active: { total: 2, by_lane: { high: 2, normal: 0, low: 0, long: 0 } },

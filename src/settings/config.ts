@@ -93,6 +93,8 @@ const Settings = z.object({
   HEALTH_MAX_QUEUE_AGE_SECONDS: number(300, 1),
   HEALTH_MAX_LONG_QUEUE_AGE_SECONDS: number(1_800, 1),
   HEALTH_MAX_WEBHOOK_QUEUE_AGE_SECONDS: number(3_600, 1),
+  /** The same of a job that is parked at its provider. */
+  HEALTH_MAX_PARKED_AGE_SECONDS: number(300, 1),
 
   /** How long a subscribe token lets a browser follow its job, and a connection opened with it live. */
   SUBSCRIBE_TOKEN_SECONDS: number(900, 1, 86_400),
@@ -192,9 +194,12 @@ function isOpen({ AUTH_MODE }: Given): boolean {
 /** What only a deployment with keys has, so that one which has lost its AUTH_MODE to a slip is not open to all. */
 function refuseProduction(given: Given): void {
   if (!isOpen(given)) return;
-  const live = given.KEY_ENVIRONMENT === "live" ? "KEY_ENVIRONMENT=live" : null;
-  const production = given.ADMIN_API_KEY === undefined ? live : "ADMIN_API_KEY";
-  if (production === null) return;
+  const live = given.KEY_ENVIRONMENT === "live" ? ["KEY_ENVIRONMENT=live"] : [];
+  const secrets = (["ADMIN_API_KEY", "PREVIOUS_SIGNING_KEY"] as const).filter(
+    (name) => given[name] !== undefined,
+  );
+  const [production] = [...secrets, ...live];
+  if (production === undefined) return;
   throw new ConfigError(
     `Wrong settings: AUTH_MODE=none is for development, and ${production} is not; take one of them out`,
   );

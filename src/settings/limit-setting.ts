@@ -13,6 +13,11 @@ export function isLimited(name: string): boolean {
   return isProvider(name) || name === SIMULATOR;
 }
 
+/** The providers whom jobs may wait for. */
+export function providersIn({ providers, AUTH_MODE }: Config): string[] {
+  return [...Object.keys(providers), ...(AUTH_MODE === "none" ? [SIMULATOR] : [])];
+}
+
 /**
  * What the settings say of a provider's limits, and what holds where they say nothing: one that needs no key has no
  * account that could be limited.

@@ -13,8 +13,12 @@ const OF_KEY = "settled = ? AND submitted_at = ? AND uid = ?";
 /** Most groups told of at once. */
 const MOST_GROUPS = 1_000;
 
-const SUMS = `sum(jobs) AS jobs, sum(promptTokens) AS promptTokens,
-  sum(completionTokens) AS completionTokens, sum(cost) AS costNano, sum(wasted) AS wastedNano`;
+/**
+ * By `total`, never by `sum`, which fails above 2^63: a provider that reports nonsense twice would close the account for good.
+ * Below 2^53 both are exact.
+ */
+const SUMS = `total(jobs) AS jobs, total(promptTokens) AS promptTokens,
+  total(completionTokens) AS completionTokens, total(cost) AS costNano, total(wasted) AS wastedNano`;
 
 /** All jobs that ended, whether kept one by one or as the sums of their day, between two starts of days. */
 const ENDED = `
@@ -78,8 +82,8 @@ export class AccountStore {
   spent({ start, end }: Span): Spent {
     if (!this.#created()) return { settledNano: 0, reservedNano: 0 };
     const { sql } = this.#storage;
-    const settled = `SELECT coalesce(sum(cost), 0) AS nano FROM (${ENDED})`;
-    const reserved = `SELECT coalesce(sum(reserved), 0) AS nano FROM charge
+    const settled = `SELECT total(cost) AS nano FROM (${ENDED})`;
+    const reserved = `SELECT total(reserved) AS nano FROM charge
       WHERE settled = 0 AND submitted_at >= ? AND submitted_at < ?`;
     const settledNano = sql.exec<{ nano: number }>(settled, start, end).one().nano;
     const reservedNano = sql.exec<{ nano: number }>(reserved, start, end).one().nano;
@@ -151,8 +155,7 @@ export class AccountStore {
     return {
       groups: groups.map((group) => named(groupBy, group)),
       left: known - groups.length,
-      // A sum of no rows is null.
-      total: known === 0 ? NO_USAGE : total,
+      total,
     };
   }
 

@@ -94,15 +94,18 @@ export class ProviderStore implements ParkedJobs {
     }
   }
 
-  /** How many wait in each lane. */
-  count(): Record<Lane, number> {
-    const counts = { high: 0, normal: 0, low: 0, long: 0 };
-    if (!this.#created()) return counts;
-    const query = "SELECT lane, count(*) AS jobs FROM parked GROUP BY lane";
-    for (const { lane, jobs } of this.#storage.sql.exec<{ lane: number; jobs: number }>(query)) {
-      counts[laneAt(lane)] = jobs;
+  /** How many wait in each lane, and when the oldest of all became due. Reads a row for each. */
+  waiting(): { parked: Record<Lane, number>; oldestParkedAt: number | null } {
+    const parked = { high: 0, normal: 0, low: 0, long: 0 };
+    if (!this.#created()) return { parked, oldestParkedAt: null };
+    const query = "SELECT lane, count(*) AS jobs, min(since) AS oldest FROM parked GROUP BY lane";
+    const rows = this.#storage.sql.exec<{ lane: number; jobs: number; oldest: number }>(query);
+    let oldestParkedAt: number | null = null;
+    for (const { lane, jobs, oldest } of rows) {
+      parked[laneAt(lane)] = jobs;
+      oldestParkedAt = Math.min(oldest, oldestParkedAt ?? Infinity);
     }
-    return counts;
+    return { parked, oldestParkedAt };
   }
 
   #read(condition: string, ...bindings: (string | number)[]): Wish[] {

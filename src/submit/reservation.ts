@@ -13,10 +13,13 @@ const ADMITTED_WITHIN_MS = 5_000;
 /** A job that is planned, and the name of its object. */
 export type Candidate = Plan & { name: string };
 
-/** The ways to a job's object: to make the job, and to ask what a repetition is answered (null: it would make the job). */
+/**
+ * The ways to a job's object: to make the job, and to ask what a repetition is answered (null: it would make the job).
+ * `recall` null: its id was made just now, so it repeats nothing.
+ */
 export type Door = {
   submit: () => Promise<Submitted>;
-  recall: () => Promise<Submitted | null>;
+  recall: (() => Promise<Submitted | null>) | null;
 };
 
 /** Asks a job's account to let it in. Null: the account could not be reached, and whether anything is reserved nobody knows. */

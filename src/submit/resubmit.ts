@@ -1,8 +1,10 @@
 import type { Config } from "../settings/config.ts";
 import type { Origin } from "../domain/origin.ts";
+import { TIERS } from "../domain/tier.ts";
 import { fingerprintOf, objectName, randomToken, replayIdFor } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
+import type { Tier } from "../schema/job.ts";
 import type { Refusal } from "./models.ts";
 import { planJob } from "./plan.ts";
 import type { Candidate, Door } from "./reservation.ts";
@@ -36,6 +38,7 @@ export async function resubmit(
     fingerprintOf(request),
     finishedBy(origin, env),
   ]);
+  const ordered = priorityLevel ?? allowed(request.priority, tier);
   const planned = planJob(
     {
       request,
@@ -51,7 +54,7 @@ export async function resubmit(
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
       ...(httpSteps === undefined ? {} : { httpSteps }),
-      ...(priorityLevel === undefined ? {} : { priorityLevel }),
+      ...(ordered === undefined ? {} : { priorityLevel: ordered }),
     },
     config,
   );
@@ -74,4 +77,9 @@ export async function resubmit(
 async function finishedBy({ tenant, jobId, dlqId, request }: Origin, env: Env): Promise<string[]> {
   if (request.steps === undefined) return [];
   return jobNamed(env, await objectName(tenant, jobId)).finished(dlqId);
+}
+
+/** The tier may have changed since: what was asked for then, as far as it goes now. Undefined: nothing was. */
+function allowed(priority: number | undefined, tier: Tier): number | undefined {
+  return priority === undefined ? undefined : Math.max(priority, TIERS[tier].bestPriorityLevel);
 }

@@ -36,6 +36,7 @@ describe("a deployment without keys", () => {
   it.each<[string, object]>([
     ["ADMIN_API_KEY", { ADMIN_API_KEY }],
     ["KEY_ENVIRONMENT", { KEY_ENVIRONMENT: "live" }],
+    ["PREVIOUS_SIGNING_KEY", { PREVIOUS_SIGNING_KEY: ADMIN_API_KEY }],
   ])("is refused beside %s, by the names of both", (name, production) => {
     const parse = () => parseConfig({ AUTH_MODE: "none", ...production });
     expect(parse).toThrow(ConfigError);

@@ -87,6 +87,9 @@ describe("a rate", () => {
     expect(rateAt([], 2, NOW)).toEqual({ limit: 2, left: 2, resetMs: null });
     expect(rateAt(lately(MINUTE), 2, NOW)).toEqual({ limit: 2, left: 2, resetMs: null });
     expect(rateAt(lately(MINUTE - 1), 2, NOW)).toEqual({ limit: 2, left: 1, resetMs: 1 });
+    for (const counted of [[], lately(SECOND)]) {
+      expect(rateAt(counted, 0, NOW)).toEqual({ limit: 0, left: 0, resetMs: null });
+    }
     expect(stillCounted(lately(MINUTE, MINUTE - 1, 0), NOW)).toEqual(lately(MINUTE - 1, 0));
   });
 

@@ -262,23 +262,23 @@ export const ATTEMPT_MUTANTS: Mutant[] = [
   {
     name: "a job's own budget is not looked at",
     breaks: 3,
-    machine: deciding((job, command, now) => {
-      if (command.type !== "lease" || job.spec.maxCostUsd === undefined) return null;
-      const { maxCostUsd: _, ...spec } = job.spec;
-      const result = transition({ ...job, spec }, command, now);
-      return result.ok ? { ...result, job: { ...result.job, spec: job.spec } } : result;
-    }),
+    machine: withBudget(() => Infinity),
   },
   {
     name: "what failed calls cost is not taken from a job's budget",
     breaks: 3,
-    machine: deciding((job, command, now) => {
-      if (command.type !== "lease" || job.spec.maxCostUsd === undefined) return null;
-      const free = job.attempts.map((attempt) => ({ ...attempt, costUsd: 0 }));
-      const result = transition({ ...job, attempts: free }, command, now);
-      if (!result.ok) return result;
-      const attempts = [...job.attempts, ...result.job.attempts.slice(job.attempts.length)];
-      return { ...result, job: { ...result.job, attempts } };
-    }),
+    machine: withBudget((budget, calls) => budget * (calls + 1)),
   },
 ];
+
+/** The machine, but that it takes this for the job's budget. */
+function withBudget(taken: (budget: number, calls: number) => number) {
+  return deciding((job, command, now) => {
+    const budget = job.spec.maxCostUsd;
+    if (budget === undefined) return null;
+    const spec = { ...job.spec, maxCostUsd: taken(budget, job.attempts.length) };
+    const result = transition({ ...job, spec }, command, now);
+    if (!result.ok || result.job.status === "purged") return result;
+    return { ...result, job: { ...result.job, spec: job.spec } };
+  });
+}

@@ -37,16 +37,25 @@ describe("a job's own budget", () => {
     expect(tokensLeft(after(started(CAPPED), NOW, COMMANDS.fail))).toBe(0);
   });
 
-  it("grants no attempt it cannot pay for: the job fails with it, and its letter is due", () => {
-    const waiting = after(started(CAPPED), NOW, COMMANDS.fail);
-    const { job, events, effects } = taken(transition(waiting, COMMANDS.lease, NOW + HOUR));
+  it("waits for no call it cannot pay for: the job gives up with it at once, and its letter is due", () => {
+    const { job, events, effects } = taken(transition(started(CAPPED), COMMANDS.fail, NOW));
     expect(job).toMatchObject({ status: "failing", failure: OVER_BUDGET });
-    expect(job.attempts).toHaveLength(1);
-    expect([events, effects]).toEqual([[], [{ type: "dead_letter" }]]);
+    expect(events).toMatchObject([{ type: "attempt_failed", retry_at: null }]);
+    expect(effects).toEqual([{ type: "dead_letter" }]);
     const failed = inStatus(after(job, NOW + HOUR, COMMANDS.dead_letter), "failed");
     expect(failed.failure.code).toBe("budget");
     // What it said before it failed otherwise is void.
     expect([isCutByBudget(failed), partIsShown(failed)]).toEqual([false, false]);
+  });
+
+  it("grants no attempt once a call has turned out dearer than it was taken to be", () => {
+    const silent = { ...COMMANDS.fail, report: { ...REPORT, usage: null, answerBytes: 0 } };
+    const waiting = after(started(CAPPED), NOW, silent);
+    expect(waiting.status).toBe("queued");
+    const told = after(waiting, NOW, { type: "account", token: "token-1", report: REPORT });
+    const { job, events, effects } = taken(transition(told, COMMANDS.lease, NOW + HOUR));
+    expect(job).toMatchObject({ status: "failing", failure: OVER_BUDGET });
+    expect([events, effects]).toEqual([[], [{ type: "dead_letter" }]]);
   });
 
   it("grants the next attempt where a call cost less, or the next model does", () => {

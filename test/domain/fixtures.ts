@@ -3,6 +3,7 @@ import type { Answer, Job, JobSpec, PlannedStep, Route } from "../../src/domain/
 import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
 import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
 import type { Failure } from "../../src/domain/failure.ts";
+import type { ProviderState } from "../../src/domain/provider-view.ts";
 import type { Webhook } from "../../src/domain/webhook.ts";
 import { accept, transition } from "../../src/domain/transition.ts";
 
@@ -248,3 +249,20 @@ export const JOB_ENDED: JobEnded = {
   promptTokens: 9,
   completionTokens: 90,
 };
+
+/** How a provider is for whom nobody waits, and what is said otherwise. */
+export function providerState(over: Partial<ProviderState> = {}): ProviderState {
+  const unlimited = { requests: null, tokens: null };
+  return {
+    limits: unlimited,
+    order: unlimited,
+    setting: unlimited,
+    fallback: unlimited,
+    learned: {},
+    paused: false,
+    blockedUntil: 0,
+    parked: { high: 0, normal: 0, low: 0, long: 0 },
+    oldestParkedAt: null,
+    ...over,
+  };
+}

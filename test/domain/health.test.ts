@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { checkDeadLetters, checkQueue } from "../../src/domain/health.ts";
-import { NOW, SECOND } from "./fixtures.ts";
+import { checkDeadLetters, checkProvider, checkQueue } from "../../src/domain/health.ts";
+import { NOW, providerState, SECOND } from "./fixtures.ts";
 
 const aged = (seconds: number | null) => ({
   queue: "jobs-normal",
@@ -35,3 +35,28 @@ describe("dead letters", () => {
     expect(checkDeadLetters(depth, 100)).toBe(check);
   });
 });
+
+const parked = { high: 1, normal: 0, low: 6, long: 2 };
+const waiting = (seconds: number) =>
+  providerState({ parked, oldestParkedAt: NOW - seconds * SECOND });
+
+describe("a provider", () => {
+  it.each([
+    ["has nobody who waits", providerState(), "ok"],
+    ["is blocked for a while", providerState({ blockedUntil: NOW + 20 * SECOND }), "ok"],
+    ["has its turns in time", waiting(300), "ok"],
+    ["has not", waiting(301), "the oldest of 9 parked jobs has waited for 301 s, more than 300 s"],
+    ["is paused", providerState({ paused: true }), "paused, and 0 jobs wait"],
+    ["is paused while jobs wait", { ...waiting(4), paused: true }, "paused, and 9 jobs wait"],
+    ["does not say since when", withoutAge(), "ok"],
+    ["does not answer", null, "unreachable"],
+  ])("that %s is told as it is", (_, state, check) => {
+    expect(checkProvider({ provider: "openai", state }, 300, NOW)).toBe(check);
+  });
+});
+
+/** As an older version tells it. */
+function withoutAge() {
+  const { oldestParkedAt: _, ...older } = waiting(900);
+  return older;
+}

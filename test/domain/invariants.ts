@@ -145,7 +145,7 @@ function everyStepOnce(world: World, job: Job, events: LogEvent[]): void {
     const done = stepsDone([...log, ...events.slice(0, at)]);
     law(3, event.index === done, `step ${done} is next, but ${event.index} is told of`);
     law(3, event.step === steps[done]?.name, "a step is told by its name");
-    if (event.type === "step_started") continue;
+    if (event.type === "step_started" || event.carried === true) continue;
     const isAsked = steps[done]?.type === "approval";
     law(
       5,

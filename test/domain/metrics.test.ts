@@ -6,7 +6,7 @@ import { render } from "../../src/domain/openmetrics.ts";
 import type { JobEnded, StatsFact } from "../../src/domain/stats.ts";
 import { ErrorCode } from "../../src/schema/job.ts";
 import { readOpenMetrics } from "../support/openmetrics.ts";
-import { JOB_ENDED, NOW, SECOND } from "./fixtures.ts";
+import { JOB_ENDED, NOW, providerState, SECOND } from "./fixtures.ts";
 
 const ENDED: JobEnded = { ...JOB_ENDED, costUsd: 0.5, wastedCostUsd: 0.25 };
 
@@ -17,6 +17,7 @@ function ever(...facts: StatsFact[]): Ever {
 const QUIET: Measured = {
   queues: [{ queue: "jobs-high", backlog: { messages: 0, bytes: 0, oldestAt: null } }],
   deadLetters: 0,
+  providers: [],
   checks: { auth: "ok" },
   stats: { ever: NEVER, active: { high: 0, normal: 0, low: 0, long: 0 }, missing: 0 },
 };
@@ -52,6 +53,34 @@ describe("a scrape tells", () => {
         "queue_oldest_seconds jobs-low": 30,
         "queue_messages webhooks": 0,
         "queue_oldest_seconds webhooks": 0,
+      },
+    ],
+    [
+      "who waits at which provider, for how long, and whether it may be called",
+      {
+        providers: [
+          {
+            provider: "openai",
+            state: providerState({
+              parked: { high: 1, normal: 0, low: 40, long: 0 },
+              oldestParkedAt: NOW - 90 * SECOND,
+              paused: true,
+            }),
+          },
+          { provider: "groq", state: providerState({ blockedUntil: NOW + 2_500 }) },
+        ],
+      },
+      {
+        "jobs_parked openai high": 1,
+        "jobs_parked openai normal": 0,
+        "jobs_parked openai low": 40,
+        "jobs_parked groq low": 0,
+        "jobs_parked_oldest_seconds openai": 90,
+        "jobs_parked_oldest_seconds groq": 0,
+        "provider_paused openai": 1,
+        "provider_paused groq": 0,
+        "provider_blocked_seconds openai": 0,
+        "provider_blocked_seconds groq": 3,
       },
     ],
     ["how many dead letters are open", { deadLetters: 6 }, { dead_letters: 6 }],
@@ -162,6 +191,19 @@ describe("what is not known is left out", () => {
     expect(Object.keys(series).filter((name) => /queue_|dead_/.test(name))).toEqual(
       Object.keys(series).filter((name) => name.startsWith("job_queue_seconds")),
     );
+  });
+
+  it("of a provider, and of what an older version of it does not say", () => {
+    const { oldestParkedAt: _, ...older } = providerState();
+    const { series } = scrape({
+      providers: [
+        { provider: "openai", state: null },
+        { provider: "groq", state: older },
+      ],
+    });
+    const told = Object.keys(series).filter((name) => /parked|^provider_/.test(name));
+    const lanes = ["high", "normal", "low", "long"].map((lane) => `jobs_parked groq ${lane}`);
+    expect(told).toEqual([...lanes, "provider_paused groq", "provider_blocked_seconds groq"]);
   });
 
   it("of the counts: all of them if a part is missing, for a part would be a counter that falls", () => {

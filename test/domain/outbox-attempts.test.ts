@@ -4,6 +4,7 @@ import {
   attempted,
   deliveryView,
   hasComeDue,
+  lastGivenUpAt,
   nextDelivery,
   outboxRingsAt,
   replayed,
@@ -36,12 +37,25 @@ describe("an end that cannot be delivered", () => {
     expect(outboxRingsAt(outbox)).toBe(Infinity);
   });
 
+  it("was given up with its latest attempt, though an older one is told late", () => {
+    const { outbox, at } = failing(12);
+    const late = tried(outbox, 3, { ...BROKEN, latencyMs: MINUTE }, at + SECOND, "thought-dead");
+    expect(lastGivenUpAt(late)).toBe(at);
+  });
+
   it("is tried no sooner than its receiver asks", () => {
     const busy = { ...BROKEN, status: 429, retryAfterMs: 90 * SECOND };
     expect(dueIn(tried(ENDED, 3, busy, NOW), 3)).toBe(99 * SECOND);
     expect(dueIn(tried(failing(4).outbox, 3, busy, NOW + HOUR), 3)).toBe(HOUR + 30 * MINUTE);
     const forEver = { ...busy, retryAfterMs: 90 * DAY };
     expect(dueIn(tried(ENDED, 3, forEver, NOW), 3)).toBe(DAY);
+  });
+
+  it("is tried no sooner than that though an older attempt is told late", () => {
+    const busy = { ...BROKEN, status: 429, retryAfterMs: 90 * SECOND };
+    const late = tried(tried(ENDED, 3, busy, NOW), 3, BROKEN, NOW + SECOND, "thought-dead");
+    expect(dueIn(late, 3)).toBe(99 * SECOND);
+    expect(outboxRingsAt(late)).toBe(NOW + 99 * SECOND);
   });
 
   it("is over with 410, and so is all else that is owed, now and later", () => {

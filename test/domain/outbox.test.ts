@@ -148,6 +148,22 @@ describe("progress", () => {
     expect(outboxRingsAt(late)).toBe(NOW + 540);
   });
 
+  describe("of which an older attempt is told late", () => {
+    const latest = tried(first, 3, { ...BROKEN, latencyMs: 0 }, NOW + 15 * SECOND);
+    const outcome = { ...BROKEN, latencyMs: 15 * SECOND + 10 };
+    const late = tried(latest, 3, outcome, NOW + 15 * SECOND + 10, "thought-dead");
+
+    it("keeps its distance to the latest when its owner asks for it again", () => {
+      const again = replayed(late, idOf(3), NOW + 15 * SECOND + 20);
+      expect(dueIn(again, 3)).toBe(15 * SECOND + 500);
+    });
+
+    it("keeps what comes then at its distance to the latest", () => {
+      const newer = owing(late, [["progress", 4]], NOW + 15 * SECOND + 20);
+      expect(dueIn(newer, 4)).toBe(15 * SECOND + 500);
+    });
+  });
+
   it("that failed waits for its next try no longer than until there is newer", () => {
     const failed = tried(first, 3, { ...BROKEN, latencyMs: 0 }, NOW);
     expect(dueIn(failed, 3)).toBe(SECOND);

@@ -74,6 +74,8 @@ describe("what an answer says of its limits", () => {
     ],
     ["is of a minute at half the window", { limit: 60, remaining: 30, resetMs: 30_000 }, 60],
     ["is not where it takes a day", { limit: 14_400, remaining: 14_398, resetMs: 12_000 }, null],
+    ["is not where it takes a second", { limit: 10, remaining: 9, resetMs: 1_000 }, null],
+    ["is nothing where it is spent in a second", { limit: 1, remaining: 0, resetMs: 1_000 }, null],
     ["is nothing where none was used", { limit: 500, remaining: 500, resetMs: 0 }, null],
     ["is nothing without its end", { limit: 500, remaining: 499, resetMs: null }, null],
     ["is nothing without what is left", { limit: 500, remaining: null, resetMs: 120 }, null],

@@ -163,13 +163,20 @@ describe("a wait that is asked for", () => {
   it.each<[string, Headers, number]>([
     ["seconds", { "retry-after": "20" }, 20 * SECOND],
     ["a date", { "retry-after": "Sun, 22 Nov 2026 12:00:30 GMT" }, 30 * SECOND],
-    ["a date long past", { "retry-after": "Sun, 22 Nov 2020 12:00:30 GMT" }, 0],
     ["ages", { "retry-after": "9999999999" }, DAY],
     ["milliseconds", { "retry-after-ms": "250.4" }, 251],
     ["both, of which milliseconds are exact", { "retry-after-ms": "250", "retry-after": "1" }, 250],
     ["nonsense in milliseconds", { "retry-after-ms": "soon", "retry-after": "1" }, SECOND],
   ])("in %s is kept to, but a day at most", (_, headers, ms) => {
     expect(learned(headers)).toEqual({ ...SILENT, retryAfterMs: ms });
+  });
+
+  it.each<[string, Headers]>([
+    ["a date long past", { "retry-after": "Sun, 22 Nov 2020 12:00:30 GMT" }],
+    ["no seconds", { "retry-after": "0" }],
+    ["no milliseconds", { "retry-after-ms": "0", "retry-after": "20" }],
+  ])("until %s says nothing: a refusal is to close its provider for a while", (_, headers) => {
+    expect(learned(headers)).toBeNull();
   });
 });
 

@@ -43,7 +43,8 @@ export type Act =
 
 /** `after`: milliseconds since the step before. */
 export type Step = { after: number; act: Act };
-export type Scenario = { spec: JobSpec; steps: Step[] };
+/** `carried`: the bytes of the outputs that its first steps begin with. */
+export type Scenario = { spec: JobSpec; carried: number[]; steps: Step[] };
 
 /** A dollar a token, two dollars, three: every cost is a whole number, and says which model's it is. */
 const ROUTES: Route[] = ["gpt-4o", "gpt-4o-mini", "o3"].map((model, index) => ({
@@ -99,8 +100,8 @@ const spec: fc.Arbitrary<JobSpec> = fc
     retentionMs: fc.constantFrom(SECOND, DAY),
     keyMs: fc.constantFrom(HOUR, DAY),
     webhook: fc.constantFrom(null, WEBHOOK, CURIOUS),
-    // Enough for any number of calls, for a few, and for one of the cheapest.
-    cap: fc.constantFrom(null, null, 1_000_000, 400, 13),
+    // Enough for any number of calls, for a few, for just one, and for the prompt of the cheapest.
+    cap: fc.constantFrom(null, null, 1_000_000, 400, 100, 13),
     steps: fc.oneof(fc.constant(null), steps),
   })
   .map(
@@ -181,7 +182,14 @@ const pause = fc.oneof(
 );
 
 /** A job and what befalls it, in whatever order and at whatever distance. */
-export const scenario: fc.Arbitrary<Scenario> = fc.record({
-  spec,
-  steps: fc.array(fc.record({ after: pause, act }), { maxLength: 40, size: "max" }),
-});
+export const scenario: fc.Arbitrary<Scenario> = fc
+  .record({
+    spec,
+    outputs: fc.oneof(fc.constant([]), fc.array(fc.nat({ max: 40 }), { maxLength: MOST_STEPS })),
+    steps: fc.array(fc.record({ after: pause, act }), { maxLength: 40, size: "max" }),
+  })
+  .map(({ spec, outputs, steps }) => {
+    // A job whose every step is finished has nothing to repeat.
+    const carried = outputs.slice(0, Math.max(0, (spec.steps?.length ?? 0) - 1));
+    return { spec, carried, steps };
+  });

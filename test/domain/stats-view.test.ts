@@ -4,7 +4,7 @@ import { countActive } from "../../src/domain/active.ts";
 import { merge, NOTHING, tallyOf, type JobEnded } from "../../src/domain/stats.ts";
 import { statsView, type Known } from "../../src/domain/stats-view.ts";
 import { Stats } from "../../src/schema/stats.ts";
-import { HOUR, MINUTE, NOW, SECOND } from "./fixtures.ts";
+import { HOUR, MINUTE, NOW, providerState, SECOND } from "./fixtures.ts";
 
 const ENDED: JobEnded = {
   type: "ended",
@@ -29,6 +29,7 @@ function viewOf(over: Partial<Known> = {}) {
     missing: 0,
     queues: [],
     deadLetters: 0,
+    providers: [],
     ...over,
   };
   return Stats.parse(statsView(known, NOW));
@@ -91,6 +92,19 @@ describe("the statistics", () => {
       [0, null],
       [null, null],
     ]);
+  });
+
+  it("count beside each lane who is parked, at all providers together", () => {
+    const names = ["jobs-high", "jobs-low", "webhooks"];
+    const queues = names.map((queue) => ({ queue, backlog: null }));
+    const parked = { high: 1, normal: 2, low: 30, long: 4 };
+    const openai = { provider: "openai", state: providerState({ parked }) };
+    const groq = { ...openai, provider: "groq" };
+    const told = (...providers: Known["providers"]) =>
+      viewOf({ queues, providers }).queues.map((queue) => queue.parked);
+    expect(told()).toEqual([0, 0, 0]);
+    expect(told(openai, groq)).toEqual([2, 60, 0]);
+    expect(told(openai, { ...groq, state: null })).toEqual([null, null, 0]);
   });
 
   it("name a hundred tenants, the dearest, and put the others together", () => {

@@ -67,18 +67,16 @@ export const STEP_MUTANTS: Mutant[] = [
     }),
   },
   {
-    name: "what earlier steps cost is not taken from a job's budget",
+    name: "a job's own budget is not looked at beyond its first step",
     breaks: 3,
     machine: deciding((job, command, now) => {
-      if (command.type !== "lease" || job.course === undefined) return null;
-      const at = job.course.done.length;
-      const free = job.attempts.map((attempt) =>
-        attempt.step === at ? attempt : { ...attempt, costUsd: 0 },
-      );
-      const result = transition({ ...job, attempts: free }, command, now);
-      if (!result.ok) return result;
-      const attempts = [...job.attempts, ...result.job.attempts.slice(job.attempts.length)];
-      return { ...result, job: { ...result.job, attempts } };
+      const isLater = command.type === "complete" || (job.course?.done.length ?? 0) > 0;
+      if (job.spec.steps === undefined || !isLater) return null;
+      const { maxCostUsd: _, ...spec } = job.spec;
+      const result = transition({ ...job, spec }, command, now);
+      return result.ok && result.job.status !== "purged"
+        ? { ...result, job: { ...result.job, spec: job.spec } }
+        : result;
     }),
   },
   {

@@ -10,7 +10,6 @@ import {
 import {
   changed,
   ending,
-  limitsFor,
   MAX_KEYS,
   mayHave,
   rehashed,
@@ -74,12 +73,6 @@ describe("a tenant's limits", () => {
         expect(Object.values(limits).every((limit) => typeof limit === "number")).toBe(true);
       }),
     );
-  });
-
-  it("are none for the operator, whatever is set", () => {
-    const operator = { ...tenant(), tenant: "admin", limits: { maxQueued: 1 } };
-    expect(limitsFor(operator, KEYS)).toEqual(NO_LIMITS);
-    expect(limitsFor(tenant(), KEYS)).toEqual(limitsOf("pro", {}, KEYS));
   });
 
   it("change one at a time, and null gives one back to the tier", () => {

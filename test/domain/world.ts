@@ -63,8 +63,8 @@ export type World = {
   forgotten: boolean;
 };
 
-export function newWorld(machine: Machine, spec: JobSpec): World {
-  const result = machine.accept(spec);
+export function newWorld(machine: Machine, spec: JobSpec, carried: number[] = []): World {
+  const result = machine.accept(spec, carried);
   law(2, result.ok, "a submission is accepted");
   const { job } = result;
   const world: World = {

@@ -2,10 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Api, expectJson } from "../support/api.ts";
 import { Canaries } from "../support/canaries.ts";
+import { CanaryKeys } from "../support/canary-keys.ts";
 import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { answer } from "../support/receiver-behaviour.ts";
 import { Receiver } from "../support/receiver.ts";
+import { Refusals } from "../support/refusals.ts";
+import { Operator } from "../support/tenants.ts";
 
 /** Every secret there is in the life of a job, each planted where it belongs (invariant 9). */
 const canaries = new Canaries();
@@ -30,9 +33,11 @@ const wrongField = canaries.plant("value of a field", { plain: true });
 
 let journey: Journey;
 let receiver: Receiver;
-let admin: Api;
-/** Every answer that was an error. */
-const refusals: string[] = [];
+let operator: Operator;
+let keys: CanaryKeys;
+/** Who submits the jobs: a tenant, by a key that is a canary too. */
+let caller: Api;
+const refusals = new Refusals();
 
 beforeAll(async () => {
   receiver = await Receiver.start();
@@ -42,26 +47,25 @@ beforeAll(async () => {
     WEBHOOK_ALLOWED_ORIGINS: receiver.origin,
   };
   journey = await startJourney(vars, { ADMIN_API_KEY, SIGNING_KEY });
-  admin = new Api(journey.product.url, { authorization: `Bearer ${ADMIN_API_KEY}` });
+  operator = new Operator(journey.product.url, ADMIN_API_KEY);
+  keys = new CanaryKeys(operator, canaries);
+  caller = await keys.tenant("acme", {});
 });
 afterAll(async () => {
   await journey.close();
   await receiver.close();
 });
 
-/** Asks for what must be refused, and keeps the refusal: its body and its headers. */
-async function refused(path: string, init: RequestInit = {}, api = admin): Promise<number> {
-  const response = await api.fetch(path, init);
-  const text = await response.text();
-  expect([path, response.ok, text === ""]).toEqual([path, false, false]);
-  refusals.push(JSON.stringify([...response.headers]), text);
-  return response.status;
+function refused(path: string, init: RequestInit = {}, api = caller): Promise<number> {
+  return refusals.ask(api, path, init);
+}
+
+function refusedPost(path: string, body: unknown, api = caller): Promise<number> {
+  return refusals.send(api, ["POST", path], body);
 }
 
 function refusedJob(body: unknown, headers: Record<string, string> = {}): Promise<number> {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  const json = { "content-type": "application/json", ...headers };
-  return refused("/api/jobs", { method: "POST", body: text, headers: json });
+  return refusals.send(caller, ["POST", "/api/jobs"], body, headers);
 }
 
 /** A job with a canary in every field, whose calls meet what the directive says. */
@@ -93,7 +97,7 @@ function jobAnswered(behave: Parameters<Journey["script"]>[1]) {
 }
 
 async function submit(job: object, idempotencyKey?: string) {
-  const accepted = await admin.submit(job, idempotencyKey);
+  const accepted = await caller.submit(job, idempotencyKey);
   const [, grant = "", signature = ""] = accepted.subscribe_token.split(".");
   canaries.watch("subscribe token", grant);
   canaries.watch("subscribe token", signature);
@@ -102,7 +106,7 @@ async function submit(job: object, idempotencyKey?: string) {
 
 describe("the whole life of a job", () => {
   it.concurrent("is followed by every way there is, to a good end", async ({ expect }) => {
-    const rotated = await admin.post("/api/webhook-secret/rotate", {});
+    const rotated = await caller.post("/api/webhook-secret/rotate", {});
     const { secret } = await expectJson<{ secret: string }>(rotated, 200);
     canaries.watch("webhook secret", secret.replace("whsec_", ""));
     const toolCalls = [{ name: "look_up", arguments: JSON.stringify({ q: toolArguments }) }];
@@ -110,16 +114,16 @@ describe("the whole life of a job", () => {
     const job = jobAnswered(() => ({ kind: "answer", tokens, toolCalls, everyMs: 50 }));
     const { job_id, subscribe_token, events_url } = await submit(job, key);
     const protocols = ["jobs.v1", `bearer.${subscribe_token}`];
-    const one = await SocketFollower.open(admin.url, `/ws/jobs/${job_id}`, {}, protocols);
+    const one = await SocketFollower.open(caller.url, `/ws/jobs/${job_id}`, {}, protocols);
     const stream = await journey.api.fetch(events_url);
     expect(await stream.text()).toContain(JSON.stringify(result).slice(1, -1));
     expect(await one.closed).toBe(1000);
-    await admin.ended(job_id);
+    await caller.ended(job_id);
     await receiver.received(1, { timeoutMs: 20_000 });
-    expect((await admin.replay(job, key)).job_id).toBe(job_id);
+    expect((await caller.replay(job, key)).job_id).toBe(job_id);
     expect(await refusedJob({ ...job, user: `${user}.` }, { "idempotency-key": key })).toBe(422);
     expect(await refused(`/api/jobs/${job_id}/retry`, { method: "POST" })).toBe(409);
-    await admin.delete(job_id);
+    await caller.delete(job_id);
     expect(await refused(`/api/jobs/${job_id}`)).toBe(410);
   });
 
@@ -136,18 +140,18 @@ describe("the whole life of a job", () => {
       jobMeeting("[cut=2 x1][tokens=3]"),
     ];
     const accepted = await Promise.all(faults.map((job) => submit(job)));
-    const ends = await Promise.all(accepted.map(({ job_id }) => admin.ended(job_id)));
+    const ends = await Promise.all(accepted.map(({ job_id }) => caller.ended(job_id)));
     expect(ends.map(({ status }) => status)).toEqual([
       ...Array.from({ length: 7 }, () => "failed"),
       "completed",
     ]);
     // What the job says of its failure is a told error too.
     const failures = ends.map(({ error, error_code }) => `${error} ${error_code}`);
-    const attempts = accepted.map(async ({ job_id }) => admin.attempts(job_id));
+    const attempts = accepted.map(async ({ job_id }) => caller.attempts(job_id));
     const told = (await Promise.all(attempts)).flat().map((one) => JSON.stringify(one));
-    refusals.push(...failures, ...told);
-    const again = await admin.retry(accepted[0]?.job_id ?? "");
-    expect((await admin.ended(again.job_id)).status).toBe("failed");
+    refusals.texts.push(...failures, ...told);
+    const again = await caller.retry(accepted[0]?.job_id ?? "");
+    expect((await caller.ended(again.job_id)).status).toBe("failed");
   });
 
   it.concurrent("is cancelled, and its webhook told until it wants no more", async ({ expect }) => {
@@ -155,19 +159,31 @@ describe("the whole life of a job", () => {
     receiver.plan(refusing, answer(500, {}, receiverText), answer(410, {}, receiverText));
     const over = { webhook_url: receiver.url(refusing), webhook_events: [] };
     const { job_id } = await submit(jobMeeting("[tokens=400 every=50]", over));
-    await admin.firstEvent(job_id, ({ type }) => type === "delta");
-    await admin.cancel(job_id);
+    await caller.firstEvent(job_id, ({ type }) => type === "delta");
+    await caller.cancel(job_id);
     await receiver.received(2, { path: refusing, timeoutMs: 30_000 });
     const settled = async () => {
-      const answer = await admin.fetch(`/api/jobs/${job_id}/deliveries`);
+      const answer = await caller.fetch(`/api/jobs/${job_id}/deliveries`);
       const { deliveries } = await expectJson<{ deliveries: { status: string }[] }>(answer, 200);
       return deliveries.map(({ status }) => status);
     };
     await expect.poll(settled, { timeout: 20_000 }).toEqual(["gone"]);
   });
 
+  it.concurrent("is asked for with keys that were genuine, or are so elsewhere", async () => {
+    await keys.askInVain("acme", refusals);
+    await keys.askWrongly(caller, "acme", wrongField, refusals);
+  });
+
+  it.concurrent("is more than its tenant may submit, or spend", async () => {
+    const poor = await keys.tenant("poor", { day_budget_usd: 0.000_001 });
+    expect(await refusals.send(poor, ["POST", "/api/jobs"], jobMeeting(""))).toBe(402);
+    const hasty = await keys.tenant("hasty", { submits_per_minute: 0 });
+    expect(await refusals.send(hasty, ["POST", "/api/jobs"], jobMeeting(""))).toBe(429);
+  });
+
   it.concurrent("is asked for in every wrong way", async () => {
-    const stranger = (authorization: string) => new Api(admin.url, { authorization });
+    const stranger = (authorization: string) => new Api(caller.url, { authorization });
     const strangers = [`Bearer ${wrongKey}`, `Basic ${wrongKey}`, wrongKey].map(stranger);
     for (const api of strangers) {
       expect(await refused("/api/jobs/known", {}, api)).toBe(401);
@@ -175,15 +191,15 @@ describe("the whole life of a job", () => {
     }
     const tokened = `/api/jobs/known/events?token=${wrongToken}`;
     expect(await refused(tokened, {}, journey.api)).toBe(401);
-    expect(await refusedUpgrade(admin.url, `/ws/jobs/known?token=${wrongToken}`)).toBe(401);
-    expect(await refusedUpgrade(admin.url, "/ws", ["jobs.v1", `bearer.${wrongToken}`])).toBe(401);
+    expect(await refusedUpgrade(caller.url, `/ws/jobs/known?token=${wrongToken}`)).toBe(401);
+    expect(await refusedUpgrade(caller.url, "/ws", ["jobs.v1", `bearer.${wrongToken}`])).toBe(401);
     for (const place of ["", "api/", "api/jobs/x/", "api/admin/", "api/admin/dead-letter/"]) {
-      await refused(`/${place}${wrongField}/${wrongField}`);
+      await refused(`/${place}${wrongField}/${wrongField}`, {}, operator);
     }
     expect(await refused(`/api/jobs/${wrongField}`)).toBe(404);
     expect(await refused(`/api/jobs?cursor=${wrongField}&status=${wrongField}`)).toBe(400);
     expect(await refused(`/api/jobs/x/events?after=${wrongField}`)).toBeGreaterThanOrEqual(400);
-    expect(await refused(`/api/admin/stats?window_seconds=${wrongField}`)).toBe(400);
+    expect(await refused(`/api/admin/stats?window_seconds=${wrongField}`, {}, operator)).toBe(400);
     expect(await refusedJob(`{"prompt":${JSON.stringify(prompt)}`)).toBe(400);
     expect(await refusedJob(`{"prompt":"x" "${wrongField}"}`)).toBe(400);
     expect(await refusedJob(wrongField)).toBe(400);
@@ -219,20 +235,15 @@ describe("the whole life of a job", () => {
     for (const base of ["http://127.0.0.1:1", "https://10.0.0.1", "ftp://x.example", "nonsense"]) {
       const webhook_url = `${base}/${path}?token=${query}`;
       expect(await refusedJob({ prompt, webhook_url })).toBe(422);
-      expect(await refused("/api/webhook-test", posted({ url: webhook_url }))).toBe(422);
+      expect(await refusedPost("/api/webhook-test", { url: webhook_url })).toBe(422);
     }
-    expect(await refused("/api/webhook-test", posted({ url: [query] }))).toBe(400);
-    expect(await refused("/api/webhook-secret/rotate", posted({ overlap_seconds: query }))).toBe(
+    expect(await refusedPost("/api/webhook-test", { url: [query] })).toBe(400);
+    expect(await refusedPost("/api/webhook-secret/rotate", { overlap_seconds: query })).toBe(400);
+    expect(await refusedPost("/api/admin/dead-letter/retry", { filter: query }, operator)).toBe(
       400,
     );
-    expect(await refused("/api/admin/dead-letter/retry", posted({ filter: query }))).toBe(400);
   });
 });
-
-function posted(body: unknown): RequestInit {
-  const headers = { "content-type": "application/json" };
-  return { method: "POST", body: JSON.stringify(body), headers };
-}
 
 describe("of all the secrets in it", () => {
   it("none is in any line that was logged", async () => {
@@ -244,8 +255,17 @@ describe("of all the secrets in it", () => {
   });
 
   it("none is in any error that was answered", () => {
-    expect(refusals.length).toBeGreaterThan(80);
-    expect(canaries.leaks(refusals)).toEqual([]);
+    expect(refusals.texts.length).toBeGreaterThan(160);
+    expect(canaries.leaks(refusals.texts)).toEqual([]);
+  });
+
+  it("none is in what usage, tenants, providers and the figures say, but users where they are asked for", async () => {
+    const byUser = async () => {
+      const answer = await caller.fetch("/api/usage?group_by=user");
+      return canaries.in(await answer.text());
+    };
+    await expect.poll(byUser, { timeout: 10_000 }).toEqual(["user"]);
+    expect(canaries.leaks(await keys.answers(caller, "acme"))).toEqual([]);
   });
 
   it("each was there to be told: the provider, the receiver and the caller had them", async () => {
@@ -255,7 +275,9 @@ describe("of all the secrets in it", () => {
     const heard = receiver.all.map(({ path, headers, text }) =>
       JSON.stringify([path, headers, text]),
     );
-    const seen = new Set([...calls, ...heard, ...refusals].flatMap((text) => canaries.in(text)));
+    const seen = new Set(
+      [...calls, ...heard, ...refusals.texts].flatMap((text) => canaries.in(text)),
+    );
     for (const name of ["prompt", "system message", "provider key", "result", "tool arguments"]) {
       expect([name, seen.has(name)]).toEqual([name, true]);
     }

@@ -117,6 +117,21 @@ describe("a tenant's key", () => {
     expect(shown).not.toContain(key.slice(-38, -30));
   });
 
+  it("tries a job again at the tier its tenant has by now, however urgent it was", async () => {
+    await operator.createTenant("shrinks", "enterprise");
+    const api = operator.holderOf((await operator.createKey("shrinks")).key);
+    const urgent = { prompt: freshPrompt(), priority: 2, delay_seconds: 3_600 };
+    const { job_id, priority_level } = await api.submit(urgent);
+    expect(priority_level).toBe(2);
+    await api.cancel(job_id);
+    await expectJson(await patch("shrinks", { tier: "free" }), 200);
+    const again = { replay_of: job_id, priority: "free", priority_level: 10 };
+    expect(await api.read((await api.retry(job_id)).job_id)).toMatchObject(again);
+    // The second asks for the same job, whatever the tier is by then.
+    await expectJson(await patch("shrinks", { tier: "pro" }), 200);
+    expect(await expectJson(await api.again(job_id), 200)).toMatchObject({ priority: "free" });
+  });
+
   it("is never an operator's, and the operator's own may be made, fewer scopes and all", async () => {
     await operator.createTenant("ambitious");
     const asked = await operator.post(`${TENANTS}/ambitious/keys`, { scopes: ["admin"] });
@@ -126,6 +141,15 @@ describe("a tenant's key", () => {
     const other = operator.holderOf(key);
     expect((await other.fetch("/api/admin/stats")).status).toBe(200);
     await expectProblem(await other.fetch("/api/jobs"), 403, "forbidden");
+  });
+
+  it("of the operator has limits as well, and they are changed like any tenant's", async () => {
+    const limits = { day_budget_usd: 3 };
+    const changed = await expectJson<TenantView>(await patch("admin", { limits }), 200);
+    expect(changed).toMatchObject({ tenant: "admin", limits, own_limits: ["day_budget_usd"] });
+    const { key } = await operator.createKey("admin", ["jobs:read"]);
+    const usage = await operator.holderOf(key).fetch("/api/usage");
+    expect(await expectJson(usage, 200)).toMatchObject({ budget: { day: { limit_usd: 3 } } });
   });
 
   it("that is rotated has a successor of the same scopes, and lives on for the overlap", async () => {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { gateName } from "../../src/ids.ts";
+import type { JobReplayed } from "../../src/schema/job.ts";
+import { expectJson } from "../support/api.ts";
 import { refusedUpgrade } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
-import { givenUp } from "../support/given-up.ts";
+import { askAboutLetters } from "../support/letter-answers.ts";
 import { askAboutTenants } from "../support/tenant-answers.ts";
 import { nameOf, OpenApiJudge, type OpenApi } from "../support/openapi.ts";
 
@@ -26,6 +28,7 @@ function sent(body: unknown, type = "application/json") {
 
 describe("real answers", () => {
   const judged = new Set<string>();
+  const headers = new Set<string>();
 
   /** Asks, and has the document judge what is answered. */
   async function ask(
@@ -38,6 +41,7 @@ describe("real answers", () => {
     expect(response.status).toBe(status);
     expect(await judge.faultsOfAnswer(method, path, response)).toEqual([]);
     judged.add(nameOf(method, path, status));
+    for (const header of judge.headersIn(method, path, response)) headers.add(header);
   }
 
   function submit(status: number, body: unknown, headers: Record<string, string> = {}) {
@@ -47,6 +51,11 @@ describe("real answers", () => {
   }
   const read = (status: number, id: string, query = "") =>
     ask("GET", "/api/jobs/{id}", status, { url: `/api/jobs/${id}${query}` });
+  const readAgain = async (id: string, query = "") => {
+    const read = await journey.api.fetch(`/api/jobs/${id}`);
+    const headers = { "if-none-match": read.headers.get("etag") ?? "" };
+    await ask("GET", "/api/jobs/{id}", 304, { url: `/api/jobs/${id}${query}`, headers });
+  };
   const cancel = (status: number, id: string) =>
     ask("POST", "/api/jobs/{id}/cancel", status, { url: `/api/jobs/${id}/cancel` });
   const retry = (status: number, id: string) =>
@@ -80,6 +89,7 @@ describe("real answers", () => {
     await read(200, "documented");
     const delayed = await journey.api.submit({ prompt: freshPrompt(), delay_seconds: 60 });
     await read(200, delayed.job_id);
+    await readAgain(delayed.job_id);
     await cancel(200, delayed.job_id);
     await read(200, delayed.job_id, "?include=partial_output");
     const failing = await journey.api.submit({ prompt: freshPrompt("[cut=2 x1][status=400]") });
@@ -99,6 +109,10 @@ describe("real answers", () => {
     await retry(200, failing.job_id);
     await retry(202, delayed.job_id);
     await retry(409, "documented");
+    // What was tried again and is deleted is refused after the limits were asked.
+    const again = await expectJson<JobReplayed>(await journey.api.again(delayed.job_id), 200);
+    await journey.api.delete(again.job_id);
+    await retry(409, delayed.job_id);
     await retry(404, "undocumented");
     await remove(404, "undocumented");
     await follow(204, "documented", "?after=999");
@@ -106,10 +120,7 @@ describe("real answers", () => {
   });
 
   it("to those who wait fit the document", async () => {
-    const asked = await journey.api.fetch("/api/jobs/documented");
-    const headers = { "if-none-match": asked.headers.get("etag") ?? "" };
-    const job = { url: "/api/jobs/documented?wait=5", headers };
-    await ask("GET", "/api/jobs/{id}", 304, job);
+    await readAgain("documented", "?wait=5");
     await read(400, "documented", "?wait=61");
     await submit(200, { prompt: freshPrompt() }, { prefer: "wait=20" });
     const json = { headers: { accept: "application/json" } };
@@ -149,48 +160,7 @@ describe("real answers", () => {
     );
   });
 
-  it("about dead letters fit the document", async () => {
-    const path = "/api/admin/dead-letter";
-    const one = `${path}/{dlq_id}`;
-    const bulk = (status: number, action: string, body: unknown, type = "application/json") =>
-      ask("POST", `${path}/${action}`, status, {
-        url: `${path}/${action}`,
-        body: typeof body === "string" ? body : JSON.stringify(body),
-        headers: { "content-type": type },
-      });
-    const letter = givenUp({ prompt: freshPrompt() });
-    const off = { ...givenUp({ prompt: "x", model: "off-the-list" }), dlqId: "dlq_off" };
-    const { LETTERS } = (await journey.product.harness.getWorker().getEnv()) as {
-      LETTERS: { getByName(name: string): { add(letters: unknown[]): Promise<void> } };
-    };
-    await LETTERS.getByName("dead-letters").add([letter, off]);
-    await ask("GET", path, 200, { url: `${path}?limit=1` });
-    await ask("GET", path, 400, { url: `${path}?limit=0` });
-    await ask("GET", `${path}/groups`, 200, { url: `${path}/groups` });
-    await ask("GET", `${path}/groups`, 400, { url: `${path}/groups?limit=1` });
-    await ask("GET", one, 200, { url: `${path}/dlq_on` });
-    await ask("GET", one, 404, { url: `${path}/dlq_none` });
-    await ask("POST", `${one}/retry`, 200, { url: `${path}/dlq_on/retry` });
-    await ask("POST", `${one}/retry`, 404, { url: `${path}/dlq_none/retry` });
-    await ask("POST", `${one}/retry`, 409, { url: `${path}/dlq_off/retry` });
-    for (const action of ["retry", "discard"]) {
-      await bulk(202, action, { filter: { model: "none" } });
-      await bulk(400, action, {});
-      await bulk(413, action, { ids: ["x".repeat(1_048_577)] });
-      await bulk(415, action, { filter: {} }, "text/plain");
-    }
-    const begun = await journey.api.post(`${path}/retry`, { ids: ["dlq_off"] });
-    const { status_url } = (await begun.json()) as { status_url: string };
-    const operation = async () =>
-      (await (await journey.api.fetch(status_url)).json()) as { status: string; refused: number };
-    await expect.poll(operation, { timeout: 10_000 }).toMatchObject({ status: "done", refused: 1 });
-    const operations = `${path}/operations/{operation_id}`;
-    await ask("GET", operations, 200, { url: status_url });
-    await ask("GET", operations, 404, { url: `${path}/operations/op_none` });
-    await ask("DELETE", one, 204, { url: `${path}/dlq_off` });
-    await ask("DELETE", one, 404, { url: `${path}/dlq_off` });
-  });
-
+  it("about dead letters fit the document", () => askAboutLetters(journey, ask));
   it("about providers fit the document", async () => {
     const path = "/api/admin/providers/{name}";
     const url = "/api/admin/providers/groq";
@@ -287,7 +257,9 @@ describe("real answers", () => {
   it("were all that the document promises", () => {
     // 401 and 500 are seen in auth.test.ts, 101 in sockets.test.ts; 403 in isolation.test.ts,
     // and 503 a platform in trouble.
-    const elsewhere = /(401|403|500|101|503)$/;
-    expect(judged).toEqual(new Set(judge.answers.filter((answer) => !elsewhere.test(answer))));
+    const elsewhere = / (401|403|500|101|503)( |$)/;
+    const here = (named: string[]) => named.filter((name) => !elsewhere.test(name));
+    expect(judged).toEqual(new Set(here(judge.answers)));
+    expect(headers).toEqual(new Set(here(judge.headers)));
   });
 });

@@ -136,12 +136,14 @@ describe("the statistics", () => {
       backlog: 9,
       backlog_bytes: 900,
       oldest_message_age_seconds: 30,
+      parked: 0,
     });
     expect(queues[0]).toEqual({
       queue: "jobs-high",
       backlog: null,
       backlog_bytes: null,
       oldest_message_age_seconds: null,
+      parked: 0,
     });
     expect(dead_letters).toEqual({ depth: 3 });
     meters.depth = () => Promise.reject(new Error("overloaded"));

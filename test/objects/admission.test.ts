@@ -1,8 +1,10 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
+import { accountName } from "../../src/ids.ts";
 import type { AccountRpc } from "../../src/ledgers/account-rpc.ts";
 import type { Problem } from "../../src/schema/error.ts";
+import type { UsageView } from "../../src/schema/usage.ts";
 import { holdClock, newName, passTime } from "./support.ts";
 import { request, submission } from "./worker-side.ts";
 
@@ -47,6 +49,13 @@ describe("a submission's answer", () => {
     expect(await refused(third)).toEqual([429, "too-many-requests"]);
     passTime(40_000);
     expect((await submit(env)).status).toBe(202);
+  });
+
+  it("is 429 where none may be submitted at all, and holds out no hope of a second", async () => {
+    const answer = await submit(limited({ SUBMITS_PER_MINUTE: "0" }));
+    expect(answer.headers.get("ratelimit")).toBe('"submit";r=0');
+    expect(answer.headers.get("retry-after")).toBe("60");
+    expect((await answer.json<Problem>()).detail).not.toContain("room for one");
   });
 
   it("is 429 while as many jobs are open as may be, and says nothing of limits that are not", async () => {
@@ -176,6 +185,20 @@ describe("what comes before parsing", () => {
 });
 
 describe("usage", () => {
+  it("bears what no provider can have meant: the budget is spent, and the account answers", async () => {
+    const env = limited({ DAY_BUDGET_USD: "1" });
+    const account = env.ACCOUNTS.getByName(await accountName("dev"));
+    // Each fits into a row, and both together into no integer of SQLite.
+    const cost = { costNano: 5e18, wastedNano: 0, completionTokens: 0 };
+    const bill = { model: "gpt-4o", endedAt: Date.now(), promptTokens: 2e15, ...cost };
+    for (const job of [newName(), newName()]) {
+      await account.settle({ uid: job, submittedAt: Date.now(), job }, bill);
+    }
+    expect(await refused(await submit(env))).toEqual([402, "budget-exceeded"]);
+    const { total } = await (await request(env, "/api/usage")).json<UsageView>();
+    expect(total).toMatchObject({ jobs: 2, prompt_tokens: 4e15, cost_usd: 1e10 });
+  });
+
   it("tells the budgets, and refuses what is no time or no time between", async () => {
     const env = limited({ DAY_BUDGET_USD: "1.5" });
     await submit(env, { ...JOB, max_cost_usd: 0.001 });

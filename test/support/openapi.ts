@@ -4,7 +4,9 @@ import addFormats from "ajv-formats";
 import { allFrames } from "./api.ts";
 
 export type OpenApi = { paths: Record<string, Record<string, Operation>> };
-type Operation = { responses: Record<string, { content?: Record<string, unknown> }> };
+type Operation = { responses: Record<string, Answer> };
+type Answer = { content?: Record<string, unknown>; headers?: Record<string, Header> };
+type Header = { required?: boolean; schema: { type: "string" | "integer" } };
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
 const ROOT = "https://document.example/openapi.json";
@@ -32,10 +34,58 @@ export class OpenApiJudge {
     );
   }
 
+  /** The headers that answers are to have, each after the name of its answer. */
+  get headers(): string[] {
+    return this.answers.flatMap((answer) => {
+      const [method = "", path = "", status = ""] = answer.split(" ");
+      const { headers = {} } = this.#answer(method, path, Number(status)) ?? {};
+      return Object.keys(headers).map((header) => `${answer} ${header}`);
+    });
+  }
+
+  /** Those of them that this answer has. */
+  headersIn(method: string, path: string, response: Response): string[] {
+    const { headers = {} } = this.#answer(method, path, response.status) ?? {};
+    const sent = Object.keys(headers).filter((header) => response.headers.has(header));
+    return sent.map((header) => `${nameOf(method, path, response.status)} ${header}`);
+  }
+
   /** What is wrong with an answer of this route; empty if nothing. */
   faultsOf(method: string, path: string, response: Response, body: unknown): string[] {
-    const answer = this.document.paths[path]?.[method.toLowerCase()]?.responses[response.status];
+    const answer = this.#answer(method, path, response.status);
     if (answer === undefined) return [`${nameOf(method, path, response.status)} is not documented`];
+    return [
+      ...this.#faultsOfHeaders(answer, response.headers),
+      ...this.#faultsOfBody(answer, [method, path], response, body),
+    ];
+  }
+
+  #answer(method: string, path: string, status: number): Answer | undefined {
+    return this.document.paths[path]?.[method.toLowerCase()]?.responses[status];
+  }
+
+  /** One that any answer tells of is told of by each that has it. */
+  #faultsOfHeaders({ headers = {} }: Answer, sent: Headers): string[] {
+    const listed = new Map(Object.entries(headers).map(([name, one]) => [name.toLowerCase(), one]));
+    const known = new Set(this.headers.map((header) => header.split(" ").at(-1)?.toLowerCase()));
+    const untold = [...sent.keys()].filter((name) => known.has(name) && !listed.has(name));
+    return [
+      ...untold.map((name) => `${name} is sent and not documented`),
+      ...[...listed].flatMap(([name, { required = false, schema }]) => {
+        const value = sent.get(name);
+        if (value === null) return required ? [`${name} is documented and not sent`] : [];
+        const fits = schema.type === "string" ? value !== "" : /^\d+$/.test(value);
+        return fits ? [] : [`${name} is ${value}`];
+      }),
+    ];
+  }
+
+  #faultsOfBody(
+    answer: Answer,
+    [method, path]: [string, string],
+    response: Response,
+    body: unknown,
+  ): string[] {
     const type = response.headers.get("content-type")?.split(";")[0] ?? null;
     const documented = Object.keys(answer.content ?? {});
     if (type === null)

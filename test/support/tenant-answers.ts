@@ -2,7 +2,8 @@ import { expect } from "vitest";
 
 import type { Api } from "./api.ts";
 
-type Ask = (
+/** Asks, and has the document judge what is answered. */
+export type Ask = (
   method: string,
   path: string,
   status: number,
