@@ -21,6 +21,12 @@ describe("the most a template may count", () => {
     ["what an earlier output may count", "{{steps.a.output}}.{{steps.a.json.x}}", null, 201],
     ["a section for each element", "{{#input.l}}ab{{/input.l}}", { l: [1, 2, 3] }, 6],
     ["a section of what is no list once", "{{#input.l}}ab{{/input.l}}", { l: 1 }, 2],
+    [
+      "a section in another for as much as there is, whatever that holds of the same name",
+      "{{#input.l}}{{#input.m}}x{{/input.m}}{{/input.l}}",
+      { l: [{ input: { m: [1, 2, 3] } }] },
+      31,
+    ],
     ["an inverted section once", "{{^input.l}}ab{{/input.l}}", { l: [1, 2] }, 2],
     ["an output's elements, as many as its tokens", "{{#steps.a.json}}ab{{/steps.a.json}}", 0, 200],
   ])("is %s", (_, template, input, tokens) => {

@@ -250,5 +250,6 @@ describe("a job that comes to an approval", () => {
       status: "failed",
       error: "The output of step 1 is not JSON",
     });
+    expect(await stepsOf(name)).toMatchObject([{ status: "completed" }, { status: "failed" }]);
   });
 });
