@@ -9,6 +9,7 @@ import {
   events,
   holdClock,
   job,
+  logged,
   objectOf,
   passTime,
   queues,
@@ -166,6 +167,23 @@ describe("a job that comes to an approval", () => {
     const other = await waiting();
     await job(other.name).delete();
     expect(await typeOf(job(other.name).input(answer(other.requestId)))).toBe("gone");
+  });
+
+  it("tells nothing of what is asked, answered or said to the operator's log or the queues", async () => {
+    const canary = "canary-3b1f9c";
+    const { name, requestId } = await waiting({
+      input: canary,
+      steps: [
+        { name: `draft ${canary}`, type: "llm", prompt: "{{input}}" },
+        { name: `approve ${canary}`, type: "approval", message: "{{input}}" },
+        { name: `send ${canary}`, type: "template", template: "{{input}}" },
+      ],
+    });
+    await job(name).input(answer(requestId, true, canary));
+    await come(name, new Echo().model);
+    expect((await view(name)).result?.content).toBe(canary);
+    expect(logged.filter((line) => line.includes(canary))).toEqual([]);
+    expect(JSON.stringify(queues.sent)).not.toContain(canary);
   });
 
   it("at once, or last, is asked as well; its answer is the job's then", async () => {
