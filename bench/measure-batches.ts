@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batchName } from "../src/ids.ts";
 import { sum, type Bill } from "./bill.ts";
 import { Client } from "./client.ts";
-import { median, rounded, Samples, scaled, table } from "./figures.ts";
+import { median, rounded, scaled, table, type Samples } from "./figures.ts";
 import { runJobs } from "./measure-throughput.ts";
 import { promptFor } from "./prompt.ts";
 
@@ -13,7 +13,7 @@ const ITEMS = scaled(1_000, 50);
 const IN_FLIGHT = 50;
 const MODELS = [0, 200];
 const SIZES = [1, 10, ITEMS];
-const ASKED = scaled(40, 5);
+const ASKED = scaled(20, 3);
 
 /** A prompt of usual length, as the submissions of single jobs have it. */
 const PROMPT = "Why is the sky blue? ".repeat(10);
@@ -40,32 +40,36 @@ export async function measureBatches(url: string, samples: Samples): Promise<voi
 
 /** One after another, each when the work that the one before has made is done. */
 async function measureSubmissions(client: Client, samples: Samples): Promise<void> {
-  const alone = await p50(ASKED, () => client.submit({ prompt: PROMPT, delay_seconds: 86_400 }));
+  const alone = await p50(() => client.submit({ prompt: PROMPT, delay_seconds: 86_400 }));
   samples.add("job 202", alone);
   for (const size of SIZES) {
     const requests = Array.from({ length: size }, () => ({
       prompt: PROMPT,
       delay_seconds: 86_400,
     }));
-    const ids: string[] = [];
-    const latency = await p50(size === 1 ? ASKED : 5, async () => {
-      const { batch_id } = await client.submitBatch({ requests });
-      ids.push(batch_id);
-    });
+    let id = "";
+    const submitted = async () => {
+      ({ batch_id: id } = await client.submitBatch({ requests }));
+    };
+    // Cancelled before most of its jobs are made, so that the next one finds nobody at work.
+    const latency = await p50(submitted, () => cancelled(client, id));
     samples.add(`${size} 202`, latency);
     samples.add(`${size} 202 ratio`, latency / alone);
-    for (const id of ids) await cancelled(client, id);
-    const [id = ""] = ids;
-    samples.add(`${size} status`, await p50(ASKED, () => client.readBatch(id)));
+    samples.add(`${size} status`, await p50(() => client.readBatch(id)));
   }
 }
 
-async function p50(times: number, ask: () => Promise<unknown>): Promise<number> {
+/** `after`: what is done between one and the next, and not measured. */
+async function p50(
+  ask: () => Promise<unknown>,
+  after: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<number> {
   const latencies: number[] = [];
-  for (let time = 0; time < times; time++) {
+  for (let time = 0; time < ASKED; time++) {
     const askedAt = performance.now();
     await ask();
     latencies.push(performance.now() - askedAt);
+    await after();
   }
   return median(latencies);
 }

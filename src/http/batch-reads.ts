@@ -7,7 +7,7 @@ import type { Found } from "../job/job-rpc.ts";
 import type { BatchRpc } from "../ledgers/batch-rpc.ts";
 import { batchOf } from "../ledgers/batch-stub.ts";
 import { BatchRetried, BatchView } from "../schema/batch.ts";
-import { openIntake, RateLimit, refusalOf, unreachable } from "./admission.ts";
+import { openIntake, RateLimit, refusalOf, refusals, tellQuota, unreachable } from "./admission.ts";
 import { needs } from "./auth.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid, RetryAfter } from "./document.ts";
@@ -67,7 +67,8 @@ const retryRoute = createRoute({
       headers: RateLimit,
       content: { "application/json": { schema: BatchRetried } },
     },
-    ...problems(401, 402, 403, 404, 409, 410, 429, 500, 503),
+    ...refusals(402, 429),
+    ...problems(401, 403, 404, 409, 410, 500, 503),
   },
 });
 
@@ -94,6 +95,7 @@ batchReads.openapi(retryRoute, async (c) => {
   const result = foundBatch(await batch.retryFailed({ limits, tier }, tenant));
   switch (result.type) {
     case "retried":
+      if (result.quota !== null) tellQuota(c, result.quota);
       return c.json({ ...result.view, retried: result.retried }, 202);
     case "cancelled":
       throw new ApiError("batch-cancelled", "A batch that was cancelled cannot be tried again");

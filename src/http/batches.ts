@@ -11,7 +11,7 @@ import { BatchAccepted, BatchReplayed, CreateBatch } from "../schema/batch.ts";
 import { planBatch, type BatchPlan } from "../submit/plan-batch.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { reserveAll, unreserveAll } from "../submit/reservation.ts";
-import { openIntake, RateLimit, refusalOf, tellQuota, unreachable } from "./admission.ts";
+import { openIntake, RateLimit, refusalOf, refusals, tellQuota, unreachable } from "./admission.ts";
 import { needs } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
@@ -54,7 +54,8 @@ const submitRoute = createRoute({
       },
       content: { "application/json": { schema: BatchReplayed } },
     },
-    ...problems(400, 401, 402, 403, 410, 413, 415, 422, 429, 431, 500, 503),
+    ...refusals(402, 410, 422, 429),
+    ...problems(400, 401, 403, 413, 415, 431, 500, 503),
   },
 });
 

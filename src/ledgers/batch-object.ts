@@ -159,7 +159,8 @@ export class BatchObject extends DurableObject<Env> {
     if (admission !== "free") this.#release(over.map((index) => retryOf(batch, index, now)));
     const after = this.#apply({ type: "retry", indexes, tier }, now);
     const retried = indexes.length - over.length;
-    return { type: "found", value: { type: "retried", retried, view: batchViewOf(after) } };
+    const quota = admission === "free" ? null : admission.quota;
+    return { type: "found", value: { type: "retried", retried, view: batchViewOf(after), quota } };
   }
 
   /** `free`: nobody need be asked. Null: the account could not be reached. */

@@ -1,4 +1,4 @@
-import type { Refusal } from "../domain/account.ts";
+import type { Quota, Refusal } from "../domain/account.ts";
 import type { BatchSpec } from "../domain/batch.ts";
 import type { Told } from "../domain/batch-place.ts";
 import type { Submission } from "../domain/job.ts";
@@ -18,9 +18,9 @@ export type BatchSubmitted =
   | { type: "accepted" | "replayed"; spec: BatchSpec; jobIds: string[] }
   | { type: "reused" | "gone" };
 
-/** `refused`: by the tenant's limits; null where its account could not be reached. */
+/** `quota`: what is left of the tenant's limits, where they were asked. `refused`: by them; null where its account could not be reached. */
 export type FailedRetried =
-  | { type: "retried"; retried: number; view: BatchView }
+  | { type: "retried"; retried: number; view: BatchView; quota: Quota | null }
   | { type: "cancelled" }
   | { type: "refused"; refusal: Refusal | null; worstNano: number | null };
 

@@ -35,7 +35,7 @@ async function jobsOf(batchId: string): Promise<JobView[]> {
   return found;
 }
 
-it("a batch whose fan-out is killed again and again loses no item and doubles none", async () => {
+it("F41: a batch whose fan-out is killed again and again loses no item and doubles none", async () => {
   const prompts = Array.from({ length: ITEMS }, () => freshPrompt("[tokens=3]"));
   const { batch_id, job_ids } = await batches.submit({ prompts });
   // Right behind the 202, then while jobs are made and run.

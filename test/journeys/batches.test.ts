@@ -23,7 +23,7 @@ async function refusal(body: object): Promise<Problem> {
 }
 
 describe("a thousand items", () => {
-  it("are done, each by one call, though one of them is poison", async () => {
+  it("F41: are done, each by one call, though one of them is poison", async () => {
     const asked = prompts(1_000);
     asked[500] = freshPrompt("[status=400]");
     const { batch_id, job_count, job_ids } = await batches.submit({ prompts: asked });

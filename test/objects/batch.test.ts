@@ -99,7 +99,7 @@ describe("a batch", () => {
     expect(keys.filter((key) => key.startsWith("commit:"))).toHaveLength(2);
   });
 
-  it("that dies within a step makes no job twice and forgets none", async () => {
+  it("F41: that dies within a step makes no job twice and forgets none", async () => {
     const { batch_id, job_ids } = await submittedBatch(60);
     const object = await batchObject(batch_id);
     const before = await runInDurableObject(object, (_, { storage }) => [...storage.kv.list()]);
