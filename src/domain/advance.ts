@@ -10,7 +10,7 @@ import {
 import { tokensLeft } from "./budget.ts";
 import { sumOfUsage } from "./cost.ts";
 import { cancel, giveUp } from "./end.ts";
-import { OVER_BUDGET } from "./failure.ts";
+import { OVER_BUDGET, refusedStep } from "./failure.ts";
 import { iso } from "./instant.ts";
 import type { Command, Transition } from "./command.ts";
 import type { Answer, Fact, Job, JobSpec } from "./job.ts";
@@ -143,6 +143,13 @@ export function ask(job: Job, message: string, now: number): Transition {
     },
     { type: "progress", progress: progressAfter(spec.steps ?? [], index), step: step.name },
   ]);
+}
+
+/** The job cannot say what it would ask: it fails in this step. `reason` holds nothing of its content. */
+export function unaskable(job: Job, reason: string, now: number): Transition {
+  const { course } = job;
+  const entered = course === undefined ? job : { ...job, course: { ...course, enteredAt: now } };
+  return giveUp(entered, refusedStep(reason), now, []);
 }
 
 /** Somebody has answered what was asked. */

@@ -142,11 +142,14 @@ export function causeOf(letter: Pick<DeadLetter, "errorCode" | "error" | "provid
 
 const PREVIEW_CHARS = 100;
 
-/** The first 100 characters of the prompt, or of what the user said last. */
+/** The first 100 characters of the prompt, or of what the user said last; of several steps, of the first that calls a model. */
 export function previewOf({
   prompt,
   messages = [],
-}: Pick<KeptRequest, "prompt" | "messages">): string {
+  steps = [],
+}: Pick<KeptRequest, "prompt" | "messages" | "steps">): string {
+  const call = steps.find((step) => step.type === "llm");
+  if (call !== undefined) return previewOf({ prompt: call.prompt, messages: call.messages });
   const question = messages.findLast(({ role }) => role === "user");
   const text = prompt ?? (question === undefined ? "" : textOf(question));
   // No character takes more than two units, and a prompt may have a million.

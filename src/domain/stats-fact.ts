@@ -1,5 +1,5 @@
 import { sumOfUsage } from "./cost.ts";
-import { modelOf, providerOf, timeoutOf } from "./course.ts";
+import { modelOf, providerOf, shownRoute, timeoutOf } from "./course.ts";
 import { currentAttempt, type Job, type LogEvent } from "./job.ts";
 import type { JobEnded, StatsFact } from "./stats.ts";
 import { viewOf } from "./view.ts";
@@ -54,7 +54,7 @@ function ended(
     job: name,
     tenant: spec.tenant,
     model: modelOf(spec),
-    provider: providerOf(job),
+    provider: spec.steps === undefined ? providerOf(job) : shownRoute(job).provider,
     ...end,
     ttftMs: attempt?.ttftMs ?? null,
     totalMs: Math.max(0, Date.parse(at) - spec.runAt - waitedMs),

@@ -90,7 +90,7 @@ export function bodiesOf(
   const { webhook } = job.spec;
   const isOwed = events.length > 0 && job.outbox !== before.outbox;
   if (webhook === undefined || !isOwed) return {};
-  const fresh = events.map(deltaText).join("");
+  const fresh = events.map(textIn).join("");
   // What is too long to be sent is not even read: it may be megabytes, and nothing may get in the way of the end.
   const isTooLong = job.said > webhook.maxBodyBytes && endsWithText(job);
   const text = isTooLong ? null : textShown(job, store, hasEnded(job), fresh);
@@ -120,7 +120,9 @@ function endsWithText(job: Job): boolean {
   return job.status === "completed" || isCutByBudget(job);
 }
 
-function deltaText(event: LogEvent): string {
+/** What an event that is not stored yet adds to the job's text: an answer is one, where the last step is an approval. */
+function textIn(event: LogEvent): string {
+  if (event.type === "step_completed") return event.output ?? "";
   return event.type === "delta" ? event.delta : "";
 }
 

@@ -1,7 +1,6 @@
+import { unaskable } from "../domain/advance.ts";
 import type { Transition } from "../domain/command.ts";
 import { MOST_CARRIED_BYTES } from "../domain/course.ts";
-import { giveUp } from "../domain/end.ts";
-import { refusedStep } from "../domain/failure.ts";
 import type { Job } from "../domain/job.ts";
 import { renderStep } from "../domain/step-input.ts";
 import type { StepOutput } from "../domain/step-run.ts";
@@ -45,7 +44,7 @@ export function asking(job: Job, store: JobStore, now: number): Transition {
     return transition(job, { type: "ask", message }, now);
   }
   const reason = rendered?.type === "refused" ? rendered.reason : "The step cannot be asked for";
-  return giveUp(job, refusedStep(reason), now, []);
+  return unaskable(job, reason, now);
 }
 
 /** Whole characters only. */

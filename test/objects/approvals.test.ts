@@ -2,7 +2,8 @@ import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
 import type { Answered, Found, Input } from "../../src/job/job-rpc.ts";
-import type { CreateJob } from "../../src/schema/job.ts";
+import type { Webhook } from "../../src/domain/webhook.ts";
+import type { CreateJob, JobView } from "../../src/schema/job.ts";
 import { come, Echo, progressOf, ringAfter, stepsOf, submitted } from "./steps-stage.ts";
 import {
   DAY_MS,
@@ -202,6 +203,29 @@ describe("a job that comes to an approval", () => {
     });
   });
 
+  it("tells its webhook what is asked, and what was answered", async () => {
+    const webhook: Webhook = {
+      url: "https://receiver.example.com/hooks",
+      gate: "gate",
+      events: ["job.progress", "job.completed"],
+      headers: null,
+      submittedTo: "https://afterword.example.com",
+      maxBodyBytes: 20_480,
+    };
+    const name = await submitted({ steps: [{ name: "only", type: "approval" }] }, { webhook });
+    const told = async (): Promise<{ type: string; data: JobView }> => {
+      const next = await job(name).nextDelivery("token", 1_000);
+      if (next.type !== "owed") throw new Error("nothing is owed");
+      return JSON.parse(next.body) as { type: string; data: JobView };
+    };
+    const asked = await told();
+    expect([asked.type, asked.data.waiting_for?.step]).toEqual(["job.progress", "only"]);
+    const given = answer(asked.data.waiting_for?.request_id ?? "");
+    await job(name).input(given);
+    const ended = await told();
+    expect([ended.type, ended.data.result?.content]).toEqual(["job.completed", given.output]);
+  });
+
   it("is asked when the job is due, not before", async () => {
     const name = await submitted({
       delay_seconds: 3_600,
@@ -226,5 +250,6 @@ describe("a job that comes to an approval", () => {
       status: "failed",
       error: "The output of step 1 is not JSON",
     });
+    expect(await stepsOf(name)).toMatchObject([{ status: "completed" }, { status: "failed" }]);
   });
 });

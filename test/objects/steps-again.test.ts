@@ -1,7 +1,9 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
 import type { DeadLetter } from "../../src/domain/dead-letter.ts";
+import type { Job } from "../../src/domain/job.ts";
 import { objectName } from "../../src/ids.ts";
 import type { CreateJob } from "../../src/schema/job.ts";
 import type { CallModel } from "../../src/provider/call.ts";
@@ -10,8 +12,8 @@ import { keptOf } from "../../src/submit/kept.ts";
 import { resubmit } from "../../src/submit/resubmit.ts";
 import { Ledger } from "./letters.ts";
 import { ANSWERED, outcomeOf } from "./scripted.ts";
-import { come, Echo, planned, stepsOf } from "./steps-stage.ts";
-import { events, holdClock, job, newName, view } from "./support.ts";
+import { come, Echo, planned, stepsOf, submitted } from "./steps-stage.ts";
+import { events, holdClock, job, lease, newName, objectOf, specOf, view } from "./support.ts";
 
 holdClock({ ledgersToo: false });
 
@@ -112,5 +114,44 @@ describe("a job of several steps that is tried again", () => {
       await come(await objectName("acme", told.newJobId), echo.model);
       expect(echo.asked).toEqual(isKept ? ["Mend a draft"] : ["Write", "Mend <Write>"]);
     }
+  });
+});
+
+const TWO_CALLS = {
+  steps: [
+    { name: "draft", type: "llm", prompt: "Write" },
+    { name: "final", type: "llm", prompt: "Mend {{steps.draft.output}}" },
+  ],
+} satisfies CreateJob;
+
+describe("a job of several steps, where releases meet,", () => {
+  it("is leased in no part to a consumer of a version without steps", async () => {
+    const name = await submitted(TWO_CALLS);
+    expect(await lease(name)).toEqual({ type: "wait", delaySeconds: 30 });
+    expect(await job(name).lease("new", "openai", true)).toMatchObject({ step: { index: 0 } });
+  });
+
+  it("is not called by a consumer whose object knows no steps", async () => {
+    const echo = new Echo();
+    const name = newName();
+    await job(name).submit(specOf(), { prompt: "x", ...TWO_CALLS });
+    expect(await come(name, echo.model)).toEqual({ type: "ack" });
+    expect(echo.asked).toEqual([]);
+  });
+
+  it("that was stored by a version without steps begins with its first", async () => {
+    const spec = planned(TWO_CALLS);
+    const name = newName();
+    const { steps, ...old } = spec;
+    await job(name).submit(old, { prompt: "x", ...TWO_CALLS });
+    await runInDurableObject(objectOf(name), (_object, { storage }) => {
+      const row = storage.kv.get<{ job: Job }>("commit:000000001");
+      const stored = { ...row, job: { ...row?.job, spec: { ...old, steps } } };
+      storage.kv.put("commit:000000001", stored);
+    });
+    await evictDurableObject(objectOf(name));
+    const echo = new Echo();
+    await come(name, echo.model);
+    expect((await view(name)).result?.content).toBe("<Mend <Write>>");
   });
 });

@@ -1,36 +1,23 @@
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 
 import { runAttempt } from "../../src/consumer/attempt.ts";
-import type { Job } from "../../src/domain/job.ts";
+import type { Permits } from "../../src/consumer/permits.ts";
 import type { CreateJob } from "../../src/schema/job.ts";
 import { configOf } from "../../src/settings/config.ts";
 import type { CallModel } from "../../src/provider/call.ts";
 import { answering, ANSWERED, beingCut, portsOf, untilStopped } from "./scripted.ts";
-import {
-  come,
-  Echo,
-  planned,
-  progressOf,
-  ringAfter,
-  SIX_STEPS,
-  stepsOf,
-  submitted,
-} from "./steps-stage.ts";
+import { come, Echo, progressOf, ringAfter, SIX_STEPS, stepsOf, submitted } from "./steps-stage.ts";
 import {
   COST,
   events,
   holdClock,
   job,
-  lease,
   logged,
-  newName,
   objectOf,
   passTime,
   queues,
-  REQUEST,
-  specOf,
   stored,
   typesOf,
   view,
@@ -170,6 +157,41 @@ describe("a job of several steps", () => {
     expect((await view(name)).status).toBe("completed");
   });
 
+  it("leaves a step to the message once its consumer has lived for minutes", async () => {
+    const name = await submitted(TWO_CALLS, { leaseMs: 600_000 });
+    const echo = new Echo();
+    const slow: CallModel = (...call) => {
+      passTime(240_000);
+      return echo.model(...call);
+    };
+    const settlement = await come(name, slow);
+    expect(settlement).toMatchObject({ type: "retry", delaySeconds: 0 });
+    expect(echo.asked).toEqual(["Write"]);
+    await come(name, echo.model);
+    expect((await view(name)).status).toBe("completed");
+  });
+
+  it("gives a permit back that its next step has no use for", async () => {
+    const name = await submitted({
+      steps: [
+        { name: "note", type: "template", template: "x" },
+        { name: "final", type: "llm", prompt: "{{steps.note.output}}" },
+      ],
+    });
+    const told: string[] = [];
+    const permits: Permits = {
+      ask: ({ provider, tokens }) => Promise.resolve({ id: null, tokens, single: false, provider }),
+      giveBack: ({ tokens }) => Promise.resolve(void told.push(`back ${tokens}`)),
+      settle: ({ tokens }) => Promise.resolve(void told.push(`settled ${tokens}`)),
+    };
+    // As the message said of an earlier time.
+    const needs = { provider: "openai", tenant: "acme", tokens: 7, since: 0 };
+    await come(name, new Echo().model, { permits, needs });
+    expect((await view(name)).status).toBe("completed");
+    expect(told[0]).toBe("back 7");
+    expect(told.slice(1)).toEqual([expect.stringMatching(/^settled \d{4}$/)]);
+  });
+
   it("has each step's own limits: of time, and of attempts", async () => {
     const name = await submitted(TWO_CALLS);
     expect(await job(name).lease("one", "openai", true)).toMatchObject({ timeoutMs: 5_000 });
@@ -245,35 +267,5 @@ describe("a job of several steps", () => {
       error: "The output of step 1 is not JSON",
       error_code: "provider_rejected",
     });
-  });
-
-  it("leases no step to a consumer of a version without steps", async () => {
-    const name = await submitted(TWO_CALLS);
-    expect(await lease(name)).toEqual({ type: "wait", delaySeconds: 30 });
-    expect(await job(name).lease("new", "openai", true)).toMatchObject({ step: { index: 0 } });
-  });
-
-  it("is not called by a consumer whose object knows no steps", async () => {
-    const echo = new Echo();
-    const name = newName();
-    await job(name).submit(specOf(), { ...REQUEST, ...TWO_CALLS });
-    expect(await come(name, echo.model)).toEqual({ type: "ack" });
-    expect(echo.asked).toEqual([]);
-  });
-
-  it("that was stored by a version without steps begins with its first", async () => {
-    const spec = planned(TWO_CALLS);
-    const name = newName();
-    const { steps, ...old } = spec;
-    await job(name).submit(old, { ...REQUEST, ...TWO_CALLS });
-    await runInDurableObject(objectOf(name), (_object, { storage }) => {
-      const row = storage.kv.get<{ job: Job }>("commit:000000001");
-      const stored = { ...row, job: { ...row?.job, spec: { ...old, steps } } };
-      storage.kv.put("commit:000000001", stored);
-    });
-    await evictDurableObject(objectOf(name));
-    const echo = new Echo();
-    await come(name, echo.model);
-    expect((await view(name)).result?.content).toBe("<Mend <Write>>");
   });
 });
