@@ -10,6 +10,7 @@ declare module "afterword" {
   export type FilledJob = { fill(plan: object): Promise<void> };
   export type Env = Record<Lane, Queue> & {
     JOBS: { getByName(name: string): CountedJob & FilledJob };
+    BATCHES: { getByName(name: string): CountedJob };
     LISTINGS: { getByName(name: string): FilledListing };
     LETTERS: { getByName(name: string): { add(letters: unknown[]): Promise<void> } };
   };
@@ -34,6 +35,11 @@ declare module "afterword" {
     lease(token: string): { type: string };
     append(token: string, part: object): { go: boolean };
     complete(token: string, rest: object, answer: object, report: object): unknown;
+  }
+
+  export class BatchObject {
+    protected ctx: State;
+    constructor(state: State, env: Env);
   }
 
   type Batch = { messages: { body: { job: string } }[] };

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 
+import type { BatchAccepted, BatchView } from "../src/schema/batch.ts";
 import type { JobEvent } from "../src/schema/event.ts";
 import type { JobAccepted, JobView } from "../src/schema/job.ts";
 import { Connections } from "./load.ts";
@@ -19,6 +20,15 @@ export class Client extends Connections {
   async submit(job: object): Promise<string> {
     const ask = { method: "POST", path: "/api/jobs", body: JSON.stringify(job) };
     return (JSON.parse(await this.ask(ask, 202)) as JobAccepted).job_id;
+  }
+
+  async submitBatch(batch: object): Promise<BatchAccepted> {
+    const ask = { method: "POST", path: "/api/batches", body: JSON.stringify(batch) };
+    return JSON.parse(await this.ask(ask, 202)) as BatchAccepted;
+  }
+
+  async readBatch(id: string): Promise<BatchView> {
+    return JSON.parse(await this.ask({ path: `/api/batches/${id}` }, 200)) as BatchView;
   }
 
   async read(id: string): Promise<JobView> {

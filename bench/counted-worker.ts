@@ -1,11 +1,12 @@
-import worker, { JobObject as Product, type Env, type Queue, type State } from "afterword";
+import worker, { BatchObject as Batch, JobObject as Product } from "afterword";
+import type { Env, Queue, State } from "afterword";
 
 import { LANES, newBill, type Bill } from "./bill.ts";
 
-// The other objects as they are; the job's is the one below.
+// The other objects as they are; the job's and the batch's are the ones below.
 export * from "afterword";
 
-/** The product, unchanged, but that it counts for each job what the platform would bill. */
+/** The product, unchanged, but that it counts for each job and batch what the platform would bill. */
 const bills = new Map<string, Bill>();
 const nameOfJob = new Map<string, string>();
 
@@ -17,22 +18,41 @@ function billOf(name: string): Bill {
 
 export class JobObject extends Product {
   constructor(state: State, env: Env) {
-    const bill = billOf(state.id.name ?? "");
-    const { storage } = state;
-    count(storage, "setAlarm", bill);
-    count(storage, "deleteAlarm", bill);
-    count(storage, "deleteAll", bill);
-    count(storage.kv, "put", bill);
-    count(storage.kv, "delete", bill);
-    refuseSql(storage.sql);
+    const bill = countedStorage(state);
     const queues = LANES.map((lane) => [lane, countedQueue(env[lane], bill)] as const);
     super(state, { ...env, ...Object.fromEntries(queues) });
   }
 
   counted(): Bill {
-    const { id, storage } = this.ctx;
-    return { ...billOf(id.name ?? ""), bytes: storage.sql.databaseSize };
+    return countedSoFar(this.ctx);
   }
+}
+
+export class BatchObject extends Batch {
+  constructor(state: State, env: Env) {
+    countedStorage(state);
+    super(state, env);
+  }
+
+  counted(): Bill {
+    return countedSoFar(this.ctx);
+  }
+}
+
+function countedStorage(state: State): Bill {
+  const bill = billOf(state.id.name ?? "");
+  const { storage } = state;
+  count(storage, "setAlarm", bill);
+  count(storage, "deleteAlarm", bill);
+  count(storage, "deleteAll", bill);
+  count(storage.kv, "put", bill);
+  count(storage.kv, "delete", bill);
+  refuseSql(storage.sql);
+  return bill;
+}
+
+function countedSoFar({ id, storage }: State): Bill {
+  return { ...billOf(id.name ?? ""), bytes: storage.sql.databaseSize };
 }
 
 function count(target: object, name: string, bill: Bill): void {
@@ -62,22 +82,27 @@ function countedQueue(queue: Queue, bill: Bill): Queue {
   };
 }
 
-for (const method of Object.getOwnPropertyNames(Product.prototype)) {
-  const real: unknown = Reflect.get(Product.prototype, method);
-  if (method === "constructor" || typeof real !== "function") continue;
-  const value = function (this: { ctx: State }, ...args: unknown[]): unknown {
-    const name = this.ctx.id.name ?? "";
-    const { calls } = billOf(name);
-    calls[method] = (calls[method] ?? 0) + 1;
-    if (method === "submit") nameOfJob.set((args[0] as { id: string }).id, name);
-    return real.apply(this, args);
-  };
-  Object.defineProperty(JobObject.prototype, method, { value });
+countCalls(Product.prototype, JobObject.prototype);
+countCalls(Batch.prototype, BatchObject.prototype);
+
+function countCalls(product: object, counting: object): void {
+  for (const method of Object.getOwnPropertyNames(product)) {
+    const real: unknown = Reflect.get(product, method);
+    if (method === "constructor" || typeof real !== "function") continue;
+    const value = function (this: { ctx: State }, ...args: unknown[]): unknown {
+      const name = this.ctx.id.name ?? "";
+      const { calls } = billOf(name);
+      calls[method] = (calls[method] ?? 0) + 1;
+      if (method === "submit") nameOfJob.set((args[0] as { id: string }).id, name);
+      return real.apply(this, args);
+    };
+    Object.defineProperty(counting, method, { value });
+  }
 }
 
 console.log = (line: string) => {
-  const { job_id } = JSON.parse(line) as { job_id: string };
-  billOf(nameOfJob.get(job_id) ?? "").logLines += 1;
+  const { job_id, batch_id = "" } = JSON.parse(line) as { job_id?: string; batch_id?: string };
+  billOf(nameOfJob.get(job_id ?? batch_id) ?? "").logLines += 1;
 };
 
 export default {
@@ -85,7 +110,12 @@ export default {
     const [request, env] = args;
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== "/api/bill") return worker.fetch(...args);
-    return Response.json(await env.JOBS.getByName(searchParams.get("object") ?? "").counted());
+    const batch = searchParams.get("batch");
+    const object =
+      batch === null
+        ? env.JOBS.getByName(searchParams.get("object") ?? "")
+        : env.BATCHES.getByName(batch);
+    return Response.json(await object.counted());
   },
   queue: (...args: Parameters<typeof worker.queue>) => {
     for (const { body } of args[0].messages) billOf(body.job).delivered += 1;

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 
 import { note, rounds, ROUNDS, Samples, SCALE } from "./figures.ts";
 import { BACKLOG_TITLE, backlogTables, measureBacklog } from "./measure-backlog.ts";
+import { BATCHES_TITLE, batchTables, measureBatchCost, measureBatches } from "./measure-batches.ts";
 import { CATCH_UP_VARS, catchUpTable, measureCatchUp } from "./measure-catch-up.ts";
 import { costTables, measureCost } from "./measure-cost.ts";
 import { LISTING_TITLE, listingTables, measureListing } from "./measure-listing.ts";
@@ -41,6 +42,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   "dead-letters": deadLetters,
   webhooks,
   lanes,
+  batches,
   start,
 };
 
@@ -163,6 +165,18 @@ async function lanes(): Promise<void> {
     await measureTenants(provider, samples);
   }
   print(`## ${LANES_TITLE}`, ...lanesTables(samples), tenantsTable(samples));
+}
+
+/** A product for each round, so that none has much behind it. */
+async function batches(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("batches")) {
+    await using product = await startProduct(provider);
+    await warmUp(product.url);
+    await measureBatches(product.url, samples);
+  }
+  await using counted = await startProduct(provider, { entry: "counted-worker.ts" });
+  print(`## ${BATCHES_TITLE}`, ...batchTables(samples, await measureBatchCost(counted.url)));
 }
 
 async function start(): Promise<void> {

@@ -88,6 +88,9 @@ export type Job = {
   user: string | null;
   metadata: Record<string, string>;
   batch_id: string | null;
+  /** Its place in the batch, from 0. */
+  batch_index?: number;
+  batch_total?: number;
   replay_of: string | null;
   /** The calls that gave the answer. */
   cost_usd: number | null;
@@ -355,6 +358,7 @@ export type Problem = {
     | "budget-exceeded"
     | "forbidden"
     | "job-not-found"
+    | "batch-not-found"
     | "dead-letter-not-found"
     | "delivery-not-found"
     | "provider-not-found"
@@ -365,10 +369,12 @@ export type Problem = {
     | "input-already-given"
     | "input-not-awaited"
     | "job-not-retryable"
+    | "batch-cancelled"
     | "tenant-exists"
     | "too-many-keys"
     | "dead-letter-refused"
     | "job-gone"
+    | "batch-gone"
     | "payload-too-large"
     | "unsupported-media-type"
     | "idempotency-key-reused"
@@ -384,6 +390,8 @@ export type Problem = {
   errors?: {
     pointer: string;
     detail: string;
+    /** Of the item of a batch. */
+    index?: number;
   }[];
   error: string;
 };
@@ -628,6 +636,9 @@ export type ListedJob = {
   user: string | null;
   metadata: Record<string, string>;
   batch_id: string | null;
+  /** Its place in the batch, from 0. */
+  batch_index?: number;
+  batch_total?: number;
   replay_of: string | null;
   /** The calls that gave the answer. */
   cost_usd: number | null;

@@ -51,6 +51,17 @@ export function tenantName(tenant: string): Promise<string> {
   return digest(`\0tenant\0${tenant}`);
 }
 
+/** The id of a batch, as that of a job is made. */
+export async function batchIdFor(tenant: string, key: string | null): Promise<string> {
+  if (key === null) return `batch_${randomToken(16)}`;
+  return JOB_ID.test(key) ? key : `batch_${await digest(`${tenant}\0${key}`)}`;
+}
+
+/** The name of a batch's object. */
+export function batchName(tenant: string, batchId: string): Promise<string> {
+  return digest(`\0batch\0${tenant}\0${batchId}`);
+}
+
 /** The name of the object that keeps a tenant's account. */
 export function accountName(tenant: string): Promise<string> {
   return digest(`\0account\0${tenant}`);

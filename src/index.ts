@@ -3,6 +3,7 @@ import { createApp } from "./http/app.ts";
 
 export { JobObject } from "./job-object.ts";
 export { AccountObject } from "./ledgers/account-object.ts";
+export { BatchObject } from "./ledgers/batch-object.ts";
 export { ClaimObject } from "./ledgers/claim-object.ts";
 export { DeadLetterObject } from "./ledgers/dead-letter-object.ts";
 export { DirectoryObject } from "./ledgers/directory-object.ts";

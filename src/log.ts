@@ -1,3 +1,4 @@
+import { countsOf, type Batch } from "./domain/batch.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
 import { nextRoute, routeOf } from "./domain/course.ts";
 import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
@@ -80,6 +81,12 @@ function elapsed(from: number, to: string): number {
   return Date.parse(to) - from;
 }
 
+/** Writes one line about a batch: how many, never what. */
+export function logBatch(event: string, batch: Batch): void {
+  const { id, tenant, total } = batch.spec;
+  console.log(JSON.stringify({ event, batch_id: id, tenant, total, ...countsOf(batch) }));
+}
+
 /** Writes one line about an operation on dead letters: how many, never which. */
 export function logOperation(event: string, operation: Operation): void {
   const { operationId, action, matched, done, refused } = operation;
@@ -121,6 +128,7 @@ export function logProvider(event: string, provider: string, ms: number): void {
 export type FaultSubject =
   | { object: string | undefined }
   | { job_id: string }
+  | { batch_id: string }
   | { dlq_id: string }
   | { webhook_id: string }
   | { message_id: string }

@@ -16,6 +16,8 @@ export type Charge = ChargeKey & {
   reservedNano: number;
   /** Null while it is open. */
   bill: Bill | null;
+  /** The submission it was of, where that was of several jobs: the rate counts submissions. */
+  submission?: string;
 };
 
 /** Of the jobs submitted in one day or month: what those that ended cost, and what the open ones may cost. */
@@ -24,8 +26,16 @@ export type Spent = { settledNano: number; reservedNano: number };
 /** How a tenant stands. `lately`: the submissions its rate counts, in their order. */
 export type Books = Record<Period, Spent> & { open: number; lately: Counted[] };
 
-/** A job that asks to be let in. `reserveNano`: the most it may cost; null: its price is not known. */
-export type Asked = { submittedAt: number; reserveNano: number | null; limits: TenantLimits };
+/**
+ * What asks to be let in. `reserveNano`: the most it may cost; null: its price is not known. `jobs`: how many there are in it;
+ * one where it is not said.
+ */
+export type Asked = {
+  submittedAt: number;
+  reserveNano: number | null;
+  limits: TenantLimits;
+  jobs?: number;
+};
 
 /** How much of its limits is left, where it has any. */
 export type Quota = { rate: Rate | null; depth: { limit: number; left: number } | null };
@@ -47,11 +57,11 @@ export function isUnlimited(limits: TenantLimits): boolean {
   return Object.values(limits).every((limit) => limit === null);
 }
 
-/** Whether a job is let in, and what its tenant has left then. */
+/** Whether it is let in, whole or not at all, and what its tenant has left then. */
 export function admissionOf(asked: Asked, books: Books, now: number): Admission {
   const quota = quotaOf(asked.limits, books, now);
   if (quota.rate?.left === 0) return { type: "rate", quota };
-  if (quota.depth?.left === 0) return { type: "depth", quota };
+  if (quota.depth !== null && quota.depth.left < (asked.jobs ?? 1)) return { type: "depth", quota };
   for (const period of PERIODS) {
     const budgetNano = budgetOf(period, asked.limits);
     if (budgetNano === null) continue;

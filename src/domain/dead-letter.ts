@@ -1,3 +1,4 @@
+import type { BatchPlace } from "./batch-place.ts";
 import { modelOf, providerOf } from "./course.ts";
 import { dlqIdOf, hasLetter, type HttpPlan, type Job } from "./job.ts";
 import { httpStepsOf } from "./origin.ts";
@@ -28,6 +29,8 @@ export type DeadLetter = {
   webhook?: Webhook;
   /** What its `http` steps are sent with, headers sealed, for a job made from it. */
   httpSteps?: (HttpPlan | null)[];
+  /** The batch it was of, so that the batch hears of a job made from it. */
+  batch?: BatchPlace;
 };
 
 /** What is to be done about a job that is given up: write its letter, or take back one that may have been written. */
@@ -69,11 +72,15 @@ function deadLetterOf(
     request,
     ...(spec.webhook === undefined ? {} : { webhook: spec.webhook }),
     ...httpStepsOf(spec),
+    ...(spec.batch === undefined ? {} : { batch: spec.batch }),
   };
 }
 
 /** A letter as lists show it: all but what may be heavy. */
-export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook" | "httpSteps"> & {
+export type LetterSummary = Omit<
+  DeadLetter,
+  "attempts" | "request" | "webhook" | "httpSteps" | "batch"
+> & {
   /** The same for all letters that failed in the same way. */
   fingerprint: string;
   /** How many attempts were made. */
@@ -111,7 +118,7 @@ export type LetterGroup = {
 };
 
 export function summaryOf(letter: DeadLetter): LetterSummary {
-  const { attempts, request, webhook: _, httpSteps: __, ...rest } = letter;
+  const { attempts, request, webhook: _, httpSteps: __, batch: ___, ...rest } = letter;
   return {
     ...rest,
     fingerprint: causeOf(letter),

@@ -1,6 +1,7 @@
 import type { ToolCall, Usage } from "../schema/chat.ts";
 import type { JobEvent } from "../schema/event.ts";
 import type { JobResult, Tier } from "../schema/job.ts";
+import type { BatchPlace } from "./batch-place.ts";
 import type { Bill } from "./bill.ts";
 import type { Price } from "./cost.ts";
 import { hasBegun, lifeEndsAt, type Course } from "./course.ts";
@@ -91,6 +92,8 @@ export type JobSpec = {
   maxCostUsd?: number;
   /** Absent: nobody is to be told. */
   webhook?: Webhook;
+  /** Absent: it is in no batch. */
+  batch?: BatchPlace;
 };
 
 /** One call to a model, numbered from 1. */

@@ -1,3 +1,4 @@
+import type { BatchPlace } from "./batch-place.ts";
 import { dlqIdOf, type HttpPlan, type JobSpec } from "./job.ts";
 import type { Webhook } from "./webhook.ts";
 import type { KeptRequest, Tier } from "../schema/job.ts";
@@ -13,10 +14,11 @@ export type Origin = {
   webhook?: Webhook;
   /** What its `http` steps are sent with, by the index of the step; null for others. */
   httpSteps?: (HttpPlan | null)[];
+  batch?: BatchPlace;
 };
 
 export function originOf(spec: JobSpec, request: KeptRequest): Origin {
-  const { id: jobId, tenant, tier, webhook } = spec;
+  const { id: jobId, tenant, tier, webhook, batch } = spec;
   return {
     jobId,
     dlqId: dlqIdOf(spec),
@@ -24,6 +26,7 @@ export function originOf(spec: JobSpec, request: KeptRequest): Origin {
     tier,
     request,
     ...(webhook === undefined ? {} : { webhook }),
+    ...(batch === undefined ? {} : { batch }),
     ...httpStepsOf(spec),
   };
 }

@@ -64,8 +64,9 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     last_seq: job.seq,
     user: spec.user,
     metadata: spec.metadata,
-    batch_id: null,
+    batch_id: spec.batch?.id ?? null,
     replay_of: spec.replayOf,
+    ...batchPlace(job),
     ...costsOf(job.attempts),
     ...(spec.maxCostUsd === undefined ? {} : { max_cost_usd: spec.maxCostUsd }),
     ...(startedAt === undefined ? {} : { started_at: iso(startedAt) }),
@@ -174,6 +175,11 @@ export function attemptsOf(job: Job): AttemptView[] {
 
 function usageOf(attempts: Attempt[]): Usage {
   return sumOfUsage(attempts.flatMap(({ usage }) => usage ?? []));
+}
+
+function batchPlace({ spec }: Job): Partial<JobView> {
+  if (spec.batch === undefined) return {};
+  return { batch_index: spec.batch.index, batch_total: spec.batch.total };
 }
 
 function runAt(job: Job): Partial<JobView> {

@@ -75,16 +75,21 @@ export async function submitAdmitted(
   return submitted;
 }
 
-function tellQuota(c: Context<App>, quota: Refusal["quota"]): void {
+export function tellQuota(c: Context<App>, quota: Refusal["quota"]): void {
   for (const [name, value] of Object.entries(rateLimitHeaders(quota))) c.header(name, value);
 }
 
-function unreachable(): ApiError {
+export function unreachable(): ApiError {
   const headers = { "retry-after": "1" };
   return new ApiError("unavailable", "The account could not be reached; try again", { headers });
 }
 
-function refusalOf(admission: Refusal, { worstNano }: Candidate): ApiError {
+/** `worstNano`: what may be spent by the `thing` that asked. */
+export function refusalOf(
+  admission: Refusal,
+  { worstNano }: Pick<Candidate, "worstNano">,
+  thing = "job",
+): ApiError {
   const headers = rateLimitHeaders(admission.quota);
   switch (admission.type) {
     case "rate": {
@@ -105,7 +110,7 @@ function refusalOf(admission: Refusal, { worstNano }: Candidate): ApiError {
     case "budget": {
       const { period, leftNano, resetsAt } = admission;
       const left = `$${dollars(leftNano)} of the ${period}'s budget is left`;
-      const asked = `this job may cost $${dollars(worstNano ?? 0)}`;
+      const asked = `this ${thing} may cost $${dollars(worstNano ?? 0)}`;
       const detail = `${left} until ${iso(resetsAt)}, and ${asked}`;
       return new ApiError("budget-exceeded", detail, { headers });
     }

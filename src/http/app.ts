@@ -3,6 +3,9 @@ import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
 
 import { configOf } from "../settings/config.ts";
+import { batchReads } from "./batch-reads.ts";
+import { batchResults } from "./batch-results.ts";
+import { batches } from "./batches.ts";
 import type { App } from "./context.ts";
 import { deadLetterRoutes } from "./dead-letters.ts";
 import { deadLetterOperations } from "./dead-letter-operations.ts";
@@ -99,6 +102,9 @@ export function createApp(): OpenAPIHono<App> {
   app.route("/", tokens);
   app.route("/", retries);
   app.route("/", listing);
+  app.route("/", batches);
+  app.route("/", batchReads);
+  app.route("/", batchResults);
   app.route("/", events);
   app.route("/", sockets);
   app.route("/", stats);

@@ -1,5 +1,6 @@
 import type { Hook } from "@hono/zod-openapi";
 
+import { TOO_MANY_PROMPTS, TOO_MANY_REQUESTS } from "../schema/batch.ts";
 import { Problem, PROBLEMS } from "../schema/error.ts";
 import type { App } from "./context.ts";
 import { ApiError } from "./errors.ts";
@@ -57,10 +58,10 @@ const MAX_ERROR_CHARS = 200;
 /** A request that does not fit its schema: its faults with their places, the first as the human line. */
 export const refuseInvalid: Hook<unknown, App, string, undefined> = (result) => {
   if (result.success) return undefined;
-  const errors = result.error.issues.slice(0, MAX_ERRORS).map((issue) => ({
-    pointer: shortened(pointerOf(issue.path)),
-    detail: shortened(issue.message),
-  }));
+  const errors = result.error.issues.slice(0, MAX_ERRORS).map(({ path, message }) => {
+    const fault = { pointer: shortened(pointerOf(path)), detail: shortened(message) };
+    return Object.assign(fault, itemOf(path));
+  });
   const first = errors[0];
   const detail = first === undefined ? "" : humanLine(first);
   throw new ApiError("invalid-request", detail, { errors });
@@ -69,6 +70,12 @@ export const refuseInvalid: Hook<unknown, App, string, undefined> = (result) => 
 /** A fault may name what it found, which may be the whole body. */
 function shortened(text: string): string {
   return text.length > MAX_ERROR_CHARS ? `${text.slice(0, MAX_ERROR_CHARS)}…` : text;
+}
+
+/** Which item of a batch is at fault, if any is. */
+function itemOf([list, index]: PropertyKey[]): { index?: number } {
+  const isItem = (list === "prompts" || list === "requests") && typeof index === "number";
+  return isItem ? { index } : {};
 }
 
 /** Source: RFC 6901. */
@@ -80,7 +87,12 @@ function pointerOf(path: PropertyKey[]): string {
 
 function humanLine({ pointer, detail }: { pointer: string; detail: string }): string {
   const field = pointer.slice(1);
-  return field === "" || detail.startsWith(field) ? detail : `${field}: ${detail}`;
+  return field === "" || namesField(detail, field) ? detail : `${field}: ${detail}`;
+}
+
+/** Some lines are part of the contract as they are. */
+function namesField(detail: string, field: string): boolean {
+  return detail.startsWith(field) || [TOO_MANY_PROMPTS, TOO_MANY_REQUESTS].includes(detail);
 }
 
 /** What the document says of itself. */
@@ -97,6 +109,7 @@ export const DOCUMENT = {
   security: [{ bearer: [] }],
   tags: [
     { name: "jobs", description: "Submit, read, list, cancel, retry, delete." },
+    { name: "batches", description: "Up to 1,000 jobs as one." },
     { name: "events", description: "Follow a job as it happens." },
     {
       name: "webhooks",

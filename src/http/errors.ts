@@ -5,7 +5,7 @@ import { ConfigError } from "../settings/config.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../schema/error.ts";
 import type { App } from "./context.ts";
 
-export type FieldError = { pointer: string; detail: string };
+export type FieldError = { pointer: string; detail: string; index?: number };
 
 /** A refusal with its reason. Thrown anywhere in http/, turned into an answer here only. */
 export class ApiError extends Error {
@@ -32,6 +32,19 @@ export function jobNotFound(): ApiError {
 
 export function jobGone(): ApiError {
   return new ApiError("job-gone", "The job was here and has been deleted");
+}
+
+export function keyReused(): ApiError {
+  const detail = "This Idempotency-Key was used with another payload";
+  return new ApiError("idempotency-key-reused", detail);
+}
+
+export function batchNotFound(): ApiError {
+  return new ApiError("batch-not-found", "Batch not found");
+}
+
+export function batchGone(): ApiError {
+  return new ApiError("batch-gone", "The batch was here and has been deleted");
 }
 
 /** What a request fails with, as problem+json. What is not ours to tell is logged by its name and told as nothing. */

@@ -19,15 +19,19 @@ export async function pageAfter(
   cursor: number,
   gone: AbortSignal,
 ): Promise<LogPage> {
+  const page = await reached(async () => (await job()).log(cursor, true), gone);
+  if (page.type === "found") return page.value;
+  throw new JobDeleted("the job is no more");
+}
+
+/** What an object says, with a fresh stub each time it is asked. Rejects as it does where it cannot be reached for some seconds. */
+export async function reached<T>(ask: () => Promise<T>, gone: AbortSignal): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
-      const page = await (await job()).log(cursor, true);
-      if (page.type === "found") return page.value;
+      return await ask();
     } catch (error) {
       if (failures >= MOST_FAILURES || gone.aborted) throw error;
       await pause(FIRST_BACK_OFF_MS * 2 ** failures * (1 + Math.random()), gone);
-      continue;
     }
-    throw new JobDeleted("the job is no more");
   }
 }

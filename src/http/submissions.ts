@@ -18,11 +18,16 @@ import { needs, whileLetIn } from "./auth.ts";
 import { jsonBody } from "./body.ts";
 import type { App } from "./context.ts";
 import { problems, refuseInvalid, RetryAfter } from "./document.ts";
-import { ApiError, jobGone } from "./errors.ts";
+import { ApiError, jobGone, keyReused } from "./errors.ts";
 import { endInTime } from "./changes.ts";
 import { jobStub } from "./jobs.ts";
 import { preferredWait } from "./prefer.ts";
 import { subscriptionTo } from "./tokens.ts";
+
+export const IdempotencyKey = z
+  .string()
+  .optional()
+  .meta({ description: "1–255 visible ASCII characters.", example: "test-123" });
 
 /** What a submission may be answered with, for the document. */
 export const SUBMITTED = {
@@ -56,10 +61,7 @@ const submitRoute = createRoute({
   ...needs("jobs:write", openIntake, jsonBody),
   request: {
     headers: z.object({
-      "idempotency-key": z
-        .string()
-        .optional()
-        .meta({ description: "1–255 visible ASCII characters.", example: "test-123" }),
+      "idempotency-key": IdempotencyKey,
       prefer: z.string().optional().meta({
         description:
           "`wait=N`: 200 with the finished job if it ends within N seconds (60 at most).",
@@ -85,9 +87,7 @@ export const submissions = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
 submissions.openapi(submitRoute, async (c) => {
   const request = c.req.valid("json");
   const idempotencyKey = c.req.valid("header")["idempotency-key"] ?? null;
-  if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
-    throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
-  }
+  refuseMalformedKey(idempotencyKey);
   const kept = keptOf(request);
   refuseUnstorable(kept);
   const [id, fingerprint, webhook, httpSteps] = await Promise.all([
@@ -105,6 +105,12 @@ submissions.openapi(submitRoute, async (c) => {
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
+
+/** Whatever a key names must be something that can be told from others. */
+export function refuseMalformedKey(key: string | null): void {
+  if (key === null || IDEMPOTENCY_KEY.test(key)) return;
+  throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
+}
 
 /** The finished job, if the client prefers to wait for it and it ends in time. */
 async function endWaitedFor(c: Context<App>, submitted: Submitted) {
@@ -237,10 +243,7 @@ export async function answerTo(c: Context<App>, submitted: Submitted) {
       return c.json(replay, 200, { "idempotent-replayed": "true" });
     }
     case "reused":
-      throw new ApiError(
-        "idempotency-key-reused",
-        "This Idempotency-Key was used with another payload",
-      );
+      throw keyReused();
     case "gone":
       throw jobGone();
   }

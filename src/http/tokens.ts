@@ -35,10 +35,25 @@ tokens.openapi(tokenRoute, async (c) => {
 
 /** What a browser follows one of the caller's jobs by. */
 export async function subscriptionTo(c: Context<App>, jobId: string): Promise<Subscription> {
+  const { subscribe_token, expiresAt } = await tokenFor(c, jobId);
+  const events_url = `/api/jobs/${jobId}/events?token=${subscribe_token}`;
+  return { subscribe_token, events_url, expires_at: iso(expiresAt) };
+}
+
+/** The path by which a browser follows one of the caller's batches. */
+export async function batchEventsUrl(c: Context<App>, batchId: string): Promise<string> {
+  const { subscribe_token } = await tokenFor(c, batchTokenId(batchId));
+  return `/api/batches/${batchId}/events?token=${subscribe_token}`;
+}
+
+/** What a token for a batch names in the place of a job's id. No job has such an id, so it reads none. */
+export function batchTokenId(batchId: string): string {
+  return `batch:${batchId}`;
+}
+
+async function tokenFor(c: Context<App>, jobId: string) {
   const config = c.get("config");
   const { tenant } = c.get("principal");
   const expiresAt = Date.now() + config.SUBSCRIBE_TOKEN_SECONDS * 1_000;
-  const subscribe_token = await issueToken(config, { tenant, jobId, expiresAt });
-  const events_url = `/api/jobs/${jobId}/events?token=${subscribe_token}`;
-  return { subscribe_token, events_url, expires_at: iso(expiresAt) };
+  return { subscribe_token: await issueToken(config, { tenant, jobId, expiresAt }), expiresAt };
 }

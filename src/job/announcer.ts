@@ -1,9 +1,11 @@
 import type { AlarmClock } from "../alarm-clock.ts";
 import { writePoint } from "./analytics.ts";
+import { batchStandingOf, toldOf } from "../domain/batch-place.ts";
 import { bareBill, billOf } from "../domain/bill.ts";
 import { dlqIdOf, hasEnded, type Job, type LogEvent } from "../domain/job.ts";
 import { listingKeyOf, listingOf } from "../domain/listing.ts";
 import { statsFactOf } from "../domain/stats-fact.ts";
+import { batchOf } from "../ledgers/batch-stub.ts";
 import { accountOf } from "../ledgers/account-stub.ts";
 import { deadLetters } from "../ledgers/dead-letter-stub.ts";
 import { shardFor } from "../ledgers/listing-stub.ts";
@@ -11,8 +13,8 @@ import { tellStats } from "../ledgers/stats-stub.ts";
 import { TELL_AGAIN_MS, Telling } from "./telling.ts";
 
 /**
- * Keeps the ledgers true to one job: its entry in its tenant's list, what it cost in its tenant's account, and that
- * nothing of it is left when it is deleted. Each ledger hears for itself, so that one that is down holds up no other.
+ * Keeps the ledgers true to one job: its entry in its tenant's list, what it cost in its tenant's account, how it
+ * stands in its batch, and that nothing of it is left when it is deleted. Each ledger hears for itself, so that one that is down holds up no other.
  */
 export class Announcer {
   readonly #env: Env;
@@ -22,6 +24,7 @@ export class Announcer {
   readonly #tellings = [
     new Telling({ standingOf, tell: (job, now) => this.#tellList(job, now) }),
     new Telling({ standingOf: costOf, tell: (job) => this.#tellAccount(job) }),
+    new Telling({ standingOf: batchStandingOf, tell: (job) => this.#tellBatch(job) }),
   ];
 
   constructor(env: Env, name: string, alarm: AlarmClock) {
@@ -75,6 +78,12 @@ export class Announcer {
     const { tenant, uid, submittedAt } = job.spec;
     const account = await accountOf(this.#env, tenant);
     await account.settle({ uid, submittedAt, job: this.#name }, bill);
+  }
+
+  async #tellBatch(job: Job): Promise<void> {
+    const told = toldOf(job);
+    if (told === null || job.spec.batch === undefined) return;
+    await (await batchOf(this.#env, job.spec.tenant, job.spec.batch.id)).hear(told);
   }
 }
 

@@ -25,7 +25,7 @@ import { jobNamed } from "../job/job-stub.ts";
 import { logFault } from "../log.ts";
 import { AccountStore } from "../storage/account-store.ts";
 import { within } from "../within.ts";
-import type { Applicant, Balance } from "./account-rpc.ts";
+import type { Applicant, Applicants, Balance } from "./account-rpc.ts";
 
 /** Work of one alarm: jobs that are asked, and charges that are summed up. */
 const MOST_ASKED = 50;
@@ -74,13 +74,37 @@ export class AccountObject extends DurableObject<Env> {
     return { type: "admitted", quota: quotaOf(limits, books, now) };
   }
 
+  admitAll({ limits, submission, submittedAt, jobs }: Applicants): Admission {
+    const now = Date.now();
+    const books = this.#books(submittedAt, now);
+    // Asked again, for the answer was lost on the way.
+    if (jobs.some(({ uid }) => this.#store.find({ uid, submittedAt }) !== null)) {
+      return { type: "admitted", quota: quotaOf(limits, books, now) };
+    }
+    const reserveNano = sumOf(jobs.map((job) => job.reserveNano));
+    const asked = { submittedAt, reserveNano, limits, jobs: jobs.length };
+    const admission = admissionOf(asked, books, now);
+    if (admission.type !== "admitted") return admission;
+    for (const { reserveNano, ...job } of jobs) {
+      const reservedNano = reserveNano ?? 0;
+      this.#write(null, { ...job, submittedAt, submission, reservedNano, bill: null });
+    }
+    books.lately.push({ uid: submission, at: now });
+    this.#alarm.set(now + ASK_AFTER_MS);
+    return { type: "admitted", quota: quotaOf(limits, books, now) };
+  }
+
   release(key: ChargeKey): void {
-    const charge = this.#store.find(key);
-    if (charge === null || charge.bill !== null) return;
-    this.#write(charge, null);
-    if (this.#opened === null) return;
+    this.releaseAll([key], key.uid);
+  }
+
+  releaseAll(keys: ChargeKey[], submission?: string): void {
+    const charges = keys.map((key) => this.#store.find(key));
+    const open = charges.filter((charge) => charge !== null && charge.bill === null);
+    for (const charge of open) this.#write(charge, null);
+    if (this.#opened === null || open.length === 0) return;
     const { books } = this.#opened;
-    books.lately = books.lately.filter(({ uid }) => uid !== key.uid);
+    books.lately = books.lately.filter(({ uid }) => uid !== submission);
   }
 
   settle(key: ChargeKey & Pick<Charge, "job">, bill: Bill): void {
@@ -178,4 +202,9 @@ export class AccountObject extends DurableObject<Env> {
     books.lately = stillCounted(books.lately, now);
     return books;
   }
+}
+
+/** Null where any of them is: what cannot be priced makes no sum. */
+function sumOf(parts: (number | null)[]): number | null {
+  return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);
 }

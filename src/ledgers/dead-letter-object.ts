@@ -156,7 +156,7 @@ export class DeadLetterObject extends DurableObject<Env> {
     }
     const service = { env: this.env, config: configOf(this.env) };
     const submit: Submit = (candidate, door) => submitReserved(this.env, candidate, door);
-    const result = await resubmit(letter, service, submit, PRIORITY_LEVEL);
+    const result = await resubmit(letter, service, submit, { priorityLevel: PRIORITY_LEVEL });
     if (result.type === "refused") return result;
     switch (result.submitted.type) {
       case "accepted":

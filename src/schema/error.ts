@@ -7,6 +7,7 @@ export const PROBLEMS = {
   "budget-exceeded": { status: 402, title: "Budget exceeded" },
   forbidden: { status: 403, title: "Forbidden" },
   "job-not-found": { status: 404, title: "Job not found" },
+  "batch-not-found": { status: 404, title: "Batch not found" },
   "dead-letter-not-found": { status: 404, title: "Dead letter not found" },
   "delivery-not-found": { status: 404, title: "Delivery not found" },
   "provider-not-found": { status: 404, title: "Provider not found" },
@@ -17,10 +18,12 @@ export const PROBLEMS = {
   "input-already-given": { status: 409, title: "Input already given" },
   "input-not-awaited": { status: 409, title: "Input not awaited" },
   "job-not-retryable": { status: 409, title: "Job not retryable" },
+  "batch-cancelled": { status: 409, title: "Batch cancelled" },
   "tenant-exists": { status: 409, title: "Tenant exists" },
   "too-many-keys": { status: 409, title: "Too many keys" },
   "dead-letter-refused": { status: 409, title: "Dead letter refused" },
   "job-gone": { status: 410, title: "Job gone" },
+  "batch-gone": { status: 410, title: "Batch gone" },
   "payload-too-large": { status: 413, title: "Payload too large" },
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },
   "idempotency-key-reused": { status: 422, title: "Idempotency key reused" },
@@ -45,7 +48,15 @@ export const Problem = z
     detail: z.string(),
     code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
     request_id: z.string(),
-    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    errors: z
+      .array(
+        z.object({
+          pointer: z.string(),
+          detail: z.string(),
+          index: z.int().optional().meta({ description: "Of the item of a batch." }),
+        }),
+      )
+      .optional(),
     error: z.string(),
   })
   .meta({

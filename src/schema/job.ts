@@ -211,6 +211,8 @@ export const JobView = z
     user: z.string().nullable(),
     metadata: z.record(z.string(), z.string()),
     batch_id: z.string().nullable(),
+    batch_index: z.int().optional().meta({ description: "Its place in the batch, from 0." }),
+    batch_total: z.int().optional(),
     replay_of: z.string().nullable(),
     cost_usd: z.number().nullable().meta({ description: "The calls that gave the answer." }),
     wasted_cost_usd: z.number().meta({ description: "Calls whose answer was lost." }),

@@ -2,7 +2,8 @@
  * An account's tables, in the order in which they were changed. Append-only.
  *
  * Both are their own index: a second one would be a second row for every charge. `settled` comes first, since what is
- * open is looked for by itself; moving a row on is billed as one. No user is '', for no user is called that.
+ * open is looked for by itself; moving a row on is billed as one. No user is '', for no user is called that;
+ * a submission '' is the job's own.
  */
 export const ACCOUNT_MIGRATIONS = [
   `CREATE TABLE charge (
@@ -19,6 +20,7 @@ export const ACCOUNT_MIGRATIONS = [
     completion_tokens INTEGER NOT NULL,
     cost INTEGER NOT NULL,
     wasted INTEGER NOT NULL,
+    submission TEXT NOT NULL,
     PRIMARY KEY (settled, submitted_at, uid)
   ) WITHOUT ROWID;
   CREATE TABLE day_sum (

@@ -54,12 +54,12 @@ export class AccountStore {
   /** Writes one row: of a charge that is new, or in the place of what it was. */
   put(before: Charge | null, charge: Charge): void {
     this.#create();
-    const { job, model, user, reservedNano, bill } = charge;
+    const { job, model, user, reservedNano, bill, submission = "" } = charge;
     if (before === null) {
       const askAt = charge.submittedAt + ASK_AFTER_MS;
       const about = [job, model, user ?? "", reservedNano, askAt];
-      const row = [...keyOf(charge), ...about, ...billColumns(bill)];
-      const insert = "INSERT INTO charge VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+      const row = [...keyOf(charge), ...about, ...billColumns(bill), submission];
+      const insert = "INSERT INTO charge VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
       this.#storage.sql.exec(insert, ...row);
       return;
     }
@@ -96,12 +96,14 @@ export class AccountStore {
     return this.#storage.sql.exec<{ open: number }>(query).one().open;
   }
 
-  /** Whatever was submitted since then, oldest first. */
+  /** Whatever was submitted since then, oldest first. What came together is one. */
   since(instant: number): Counted[] {
     if (!this.#created()) return [];
-    const query = `SELECT uid, submitted_at AS at FROM charge
-      WHERE settled IN (0, 1) AND submitted_at > ? ORDER BY submitted_at`;
-    return this.#storage.sql.exec<Counted>(query, instant).toArray();
+    const query = `SELECT CASE submission WHEN '' THEN uid ELSE submission END AS whose,
+        min(submitted_at) AS at FROM charge
+      WHERE settled IN (0, 1) AND submitted_at > ? GROUP BY whose ORDER BY at`;
+    const rows = this.#storage.sql.exec<{ whose: string; at: number }>(query, instant).toArray();
+    return rows.map(({ whose: uid, at }) => ({ uid, at }));
   }
 
   /** Open charges whose job is to be asked by now. */

@@ -1,5 +1,6 @@
 import type { Config } from "../settings/config.ts";
 import type { HttpPlan, JobSpec } from "../domain/job.ts";
+import type { BatchPlace } from "../domain/batch-place.ts";
 import { estimatedPromptTokens } from "../domain/cost.ts";
 import { laneOf } from "../domain/lane.ts";
 import { TIERS } from "../domain/tier.ts";
@@ -28,6 +29,8 @@ export type Submission = {
   finishedSteps?: number;
   /** How long its id is taken, where not as the settings say. */
   keySeconds?: number;
+  /** The batch it is of. */
+  batch?: BatchPlace;
   /** The operator's word on the priority, above the request's and the tier's. */
   priorityLevel?: number;
 };
@@ -88,6 +91,7 @@ export function planJob(submission: Submission, config: Config): Planned {
     metadata: request.metadata ?? {},
     ...(request.max_cost_usd === undefined ? {} : { maxCostUsd: request.max_cost_usd }),
     ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
+    ...(submission.batch === undefined ? {} : { batch: submission.batch }),
   };
   return { ok: true, spec, worstNano };
 }

@@ -1,9 +1,11 @@
-import type { Admission } from "../domain/account.ts";
+import type { Admission, ChargeKey } from "../domain/account.ts";
 import { modelOf } from "../domain/course.ts";
 import type { JobSpec } from "../domain/job.ts";
 import { NO_LIMITS, type TenantLimits } from "../domain/tenant.ts";
+import type { Applicants } from "../ledgers/account-rpc.ts";
 import { accountOf } from "../ledgers/account-stub.ts";
 import type { Submitted } from "../job/job-rpc.ts";
+import { accountName } from "../ids.ts";
 import { logFault } from "../log.ts";
 import type { Plan } from "./plan.ts";
 import { within } from "../within.ts";
@@ -53,6 +55,35 @@ export async function unreserve(
     await (await accountOf(env, tenant)).release({ uid, submittedAt });
   } catch (error) {
     logFault("account.unreachable", { job_id: id }, error);
+  }
+}
+
+/** The same for jobs that are to be let in together or not at all. */
+export async function reserveAll(
+  env: Env,
+  tenant: string,
+  applicants: Applicants,
+): Promise<Admission | null> {
+  try {
+    const account = await accountOf(env, tenant);
+    return await within(ADMITTED_WITHIN_MS, account.admitAll(applicants));
+  } catch (error) {
+    logFault("account.unreachable", { object: await accountName(tenant) }, error);
+    return null;
+  }
+}
+
+/** Gives back what is reserved for jobs of a batch. `submission`: where there is no such batch at all. Never rejects. */
+export async function unreserveAll(
+  env: Env,
+  tenant: string,
+  keys: ChargeKey[],
+  submission?: string,
+): Promise<void> {
+  try {
+    await (await accountOf(env, tenant)).releaseAll(keys, submission);
+  } catch (error) {
+    logFault("account.unreachable", { object: await accountName(tenant) }, error);
   }
 }
 

@@ -17,20 +17,23 @@ export type Resubmitted =
 /** How the new job is submitted: by its owner, or on the operator's word. */
 export type Submit = (candidate: Candidate, door: Door) => Promise<Submitted>;
 
+/** `priorityLevel`: the operator's word; without it the request's own counts. The others: as they were reserved for. */
+type Own = { priorityLevel?: number; uid?: string; now?: number };
+
 /** How long the new job's id is taken: longer than the old one may be kept, so that nobody makes another of it. */
 const KEY_SECONDS = 400 * 86_400;
 
 /**
  * Submits a job once more, under an id derived from it: however often and by whomever it is repeated, there is
- * one new job, one call and one bill. `priorityLevel`: the operator's word; without it the request's own counts.
+ * one new job, one call and one bill. Of an item of a batch it is the item's next round.
  */
 export async function resubmit(
   origin: Origin,
   { env, config }: { env: Env; config: Config },
   submit: Submit,
-  priorityLevel?: number,
+  { priorityLevel, uid = randomToken(16), now = Date.now() }: Own = {},
 ): Promise<Resubmitted> {
-  const { tenant, tier, webhook, httpSteps } = origin;
+  const { tenant, tier, webhook, httpSteps, batch } = origin;
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
   const [id, fingerprint, carried] = await Promise.all([
@@ -47,13 +50,14 @@ export async function resubmit(
       id,
       idempotencyKey: null,
       fingerprint,
-      uid: randomToken(16),
-      now: Date.now(),
+      uid,
+      now,
       replayOf: origin.jobId,
       finishedSteps: carried.length,
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
       ...(httpSteps === undefined ? {} : { httpSteps }),
+      ...(batch === undefined ? {} : { batch: { ...batch, round: batch.round + 1 } }),
       ...(ordered === undefined ? {} : { priorityLevel: ordered }),
     },
     config,

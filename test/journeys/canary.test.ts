@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Api, expectJson } from "../support/api.ts";
 import { Canaries } from "../support/canaries.ts";
+import { liveInBatches } from "../support/canary-batches.ts";
 import { CanaryKeys } from "../support/canary-keys.ts";
 import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
@@ -168,6 +169,12 @@ describe("the whole life of a job", () => {
       return deliveries.map(({ status }) => status);
     };
     await expect.poll(settled, { timeout: 20_000 }).toEqual(["gone"]);
+  });
+
+  it.concurrent("is one of a batch, tried again and cancelled", async () => {
+    const { metadata: kept, webhook_url, callback_headers, ...item } = jobMeeting("[status=400]");
+    const batch = { requests: [item], metadata: kept, webhook_url, callback_headers };
+    await liveInBatches(caller, batch, { key: `${key}/batch`, wrong: wrongField }, refusals);
   });
 
   it.concurrent("is asked for with keys that were genuine, or are so elsewhere", async () => {

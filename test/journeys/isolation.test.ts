@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Scope } from "../../src/schema/tenant.ts";
 import type { UsageView } from "../../src/schema/usage.ts";
 import { type Api, expectJson } from "../support/api.ts";
+import { Batches } from "../support/batches.ts";
 import { SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { askRaw, type Raw } from "../support/raw.ts";
@@ -76,7 +77,8 @@ function told({ status, headers, body }: Raw): unknown {
 }
 
 const guarded = () => operations.filter(({ path }) => path !== "/health");
-const aboutJobs = () => guarded().filter(({ path }) => path.includes("{id}"));
+const aboutOne = () => guarded().filter(({ path }) => path.includes("{id}"));
+const isOfBatches = ({ path }: Operation) => path.startsWith("/api/batches");
 
 describe("every route of the document", () => {
   it("but /health names the one scope it needs", () => {
@@ -109,6 +111,7 @@ describe("every route of the document", () => {
 
   it("answers 403 to a key without its scope, whether or not there is such a thing", async () => {
     await acme.api.submit({ prompt: freshPrompt(), delay_seconds: 600 }, "known");
+    await new Batches(acme.api).submit(waitingBatch(), "known");
     for (const operation of guarded()) {
       const key = lacking.get(operation.scope ?? "admin") ?? "";
       const [known, unknown] = [
@@ -122,25 +125,30 @@ describe("every route of the document", () => {
     expect(await acme.api.read("known")).toMatchObject({ status: "queued" });
   });
 
-  it("about a job answers a foreign tenant byte for byte as if there were none, and changes nothing", async () => {
+  it("about a job or a batch answers a foreign tenant byte for byte as if there were none, and changes nothing", async () => {
     const { estimated_wait: _, ...before } = await acme.api.read("known");
-    expect(aboutJobs().length).toBeGreaterThan(8);
-    for (const operation of aboutJobs()) {
+    const batch = await new Batches(acme.api).read("known");
+    expect(aboutOne().filter(isOfBatches).length).toBeGreaterThan(3);
+    expect(aboutOne().length).toBeGreaterThan(12);
+    for (const operation of aboutOne()) {
       const foreign = await ask(operation, bearing(rival.key));
       expect([operation, foreign.status]).toEqual([operation, 404]);
       const unknown = await ask(operation, bearing(rival.key), "unknown");
       expect(told(foreign)).toEqual(told(unknown));
     }
     expect(await acme.api.read("known")).toMatchObject(before);
+    expect(await new Batches(acme.api).read("known")).toEqual(batch);
   });
 
-  it("about a job knows it for its own tenant", async () => {
-    for (const operation of aboutJobs().filter(({ path }) => !path.endsWith("/events"))) {
-      const { job_id } = await acme.api.submit({ prompt: freshPrompt(), delay_seconds: 600 });
-      const answer = await ask(operation, bearing(acme.key), job_id);
+  it("about a job or a batch knows it for its own tenant", async () => {
+    for (const operation of aboutOne().filter(({ path }) => !path.endsWith("/events"))) {
+      const id = isOfBatches(operation)
+        ? (await new Batches(acme.api).submit(waitingBatch())).batch_id
+        : (await acme.api.submit({ prompt: freshPrompt(), delay_seconds: 600 })).job_id;
+      const answer = await ask(operation, bearing(acme.key), id);
       expect([operation, answer.body]).not.toEqual([
         operation,
-        expect.stringContaining("job-not-found"),
+        expect.stringMatching(/(job|batch)-not-found/),
       ]);
     }
   });
@@ -212,6 +220,11 @@ async function rotate(api: Api): Promise<{ secret: string; previous_valid_until:
 async function spent(api: Api): Promise<number> {
   const usage = await expectJson<UsageView>(await api.fetch("/api/usage"), 200);
   return usage.budget.day.spent_usd + usage.budget.day.reserved_usd;
+}
+
+/** A batch none of whose jobs is due. */
+function waitingBatch(): object {
+  return { requests: [{ prompt: freshPrompt(), delay_seconds: 600 }] };
 }
 
 async function idsOf(api: Api): Promise<string[]> {

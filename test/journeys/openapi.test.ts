@@ -6,6 +6,7 @@ import { expectJson } from "../support/api.ts";
 import { refusedUpgrade } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { askAboutLetters } from "../support/letter-answers.ts";
+import * as batches from "../support/batch-answers.ts";
 import { askAboutSteps } from "../support/step-answers.ts";
 import { askAboutTenants } from "../support/tenant-answers.ts";
 import { nameOf, OpenApiJudge, type OpenApi } from "../support/openapi.ts";
@@ -223,6 +224,7 @@ describe("real answers", () => {
     await replay(410, "gone", owed);
   });
 
+  it("about batches fit the document", () => batches.askAboutBatches(journey.api, ask));
   it("about a job's steps fit the document", () => askAboutSteps(journey.api, ask, "gone"));
   it("about tenants fit the document", () => askAboutTenants(journey.api, ask));
   it("where the budget or the queue is full fit the document", async () => {
@@ -231,17 +233,20 @@ describe("real answers", () => {
     // Two thirds of the budget, and not due while this runs.
     const params = { max_tokens: 1_000_000 };
     const dear = { prompt: freshPrompt(), max_attempts: 1, params, delay_seconds: 3_600 };
-    const { job_id } = await journey.api.submit(dear);
+    const failing = { prompt: freshPrompt("[status=400]"), max_attempts: 1, params };
+    const batch_id = await batches.failedBatch(journey.api, failing);
+    const job_id = await batches.onceLetIn(journey.api, dear);
     await cancel(200, job_id);
-    const submitAgain = async () => (await journey.api.send(dear)).status;
-    await expect.poll(submitAgain, { timeout: 10_000 }).toBe(202);
+    await batches.onceLetIn(journey.api, dear);
     await submit(402, dear);
     await retry(402, job_id);
+    await batches.askAboutFullBatches(ask, 402, batch_id);
     const cheap = { prompt: freshPrompt(), max_cost_usd: 0.001, delay_seconds: 3_600 };
     const many = Array.from({ length: 20 }, () => journey.api.send(cheap));
     await Promise.all(many.map(async (sent) => (await sent).arrayBuffer()));
     await submit(429, cheap);
     await retry(429, job_id);
+    await batches.askAboutFullBatches(ask, 429, batch_id);
   });
 
   it("of the other routes fit the document", async () => {

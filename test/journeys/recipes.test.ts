@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { expectJson, expectProblem } from "../support/api.ts";
@@ -117,6 +120,67 @@ describe("the recipe", () => {
     expect(callsFor("Write a short")).toHaveLength(1);
     const told = (await allOf(id)) + JSON.stringify(journey.product.harness.getLogs());
     expect(told).not.toContain(MAIL_KEY);
+  });
+});
+
+describe("the recipe that classifies", () => {
+  const LABELS = ["praise", "complaint", "question"];
+  const texts = Array.from({ length: 200 }, (_, at) => `What customer ${at} wrote`);
+  const labelOf = (at: number) => LABELS[at % LABELS.length] ?? "";
+
+  it("has a label for each of two hundred texts, whose answers are JSON of the schema", async () => {
+    for (const [at, text] of texts.entries()) {
+      const tokens = [JSON.stringify({ label: labelOf(at) })];
+      journey.script(text, () => ({ kind: "answer", tokens }));
+    }
+    const env = { ...process.env, AFTERWORD_URL: journey.product.url };
+    const running = promisify(execFile)(process.execPath, ["examples/recipes/classify.js"], {
+      env,
+    });
+    running.child.stdin?.end(`${texts.join("\n")}\n`);
+    const { stdout } = await running;
+    const lines = stdout.trim().split("\n");
+    expect(lines).toEqual(texts.map((_, at) => `line-${at + 1} ${labelOf(at)}`));
+    const calls = journey.provider.calls.filter(({ prompt }) => prompt.startsWith("What customer"));
+    expect(calls).toHaveLength(200);
+    const schema = { type: "json_schema", json_schema: { name: "classification", strict: true } };
+    for (const { body, model } of calls) {
+      expect(model).toBe("gpt-4o-mini");
+      expect(body.response_format).toMatchObject(schema);
+    }
+  }, 120_000);
+
+  it("takes jobs of several steps as well, whose headers are kept as those of any", async () => {
+    const { api } = journey;
+    receiver.plan("/item", answer(200, {}, "item"));
+    const secret = "batch-header-canary-9d2e";
+    const step = {
+      type: "http",
+      name: "Asking",
+      url: receiver.url("/item"),
+      headers: { authorization: `Bearer ${secret}` },
+    };
+    const requests = [{ steps: [step] }, { prompt: "One of a batch" }];
+    const accepted = await expectJson<{ batch_id: string; job_ids: string[] }>(
+      await api.post("/api/batches", { requests }),
+      202,
+    );
+    const [id = ""] = accepted.job_ids;
+    const whole = async () => (await api.fetch(`/api/batches/${accepted.batch_id}`)).json();
+    await expect
+      .poll(whole, { timeout: 30_000 })
+      .toMatchObject({ is_complete: true, status_counts: { completed: 2 } });
+    expect(await api.read(id)).toMatchObject({ result: { content: "item" } });
+    expect(receiver.at("/item").map(({ headers }) => headers["authorization"])).toEqual([
+      `Bearer ${secret}`,
+    ]);
+    const results = await (await api.fetch(`/api/batches/${accepted.batch_id}/results`)).text();
+    const logs = JSON.stringify(journey.product.harness.getLogs());
+    expect((await allOf(id)) + results + logs).not.toContain(secret);
+    const bad = { requests: [requests[1], { steps: [{ ...step, url: "https://10.0.0.1/" }] }] };
+    const refused = await api.post("/api/batches", bad);
+    const problem = await expectProblem(refused, 422, "step-url-rejected");
+    expect(problem.errors?.[0]?.pointer).toBe("/requests/1/steps/0/url");
   });
 });
 

@@ -180,7 +180,8 @@ describe("a job of several steps", () => {
     });
     const told: string[] = [];
     const permits: Permits = {
-      ask: ({ provider, tokens }) => Promise.resolve({ id: null, tokens, single: false, provider }),
+      ask: ({ provider, tokens }) =>
+        Promise.resolve({ id: null, tokens, single: false, provider, line: "normal" }),
       giveBack: ({ tokens }) => Promise.resolve(void told.push(`back ${tokens}`)),
       settle: ({ tokens }) => Promise.resolve(void told.push(`settled ${tokens}`)),
     };

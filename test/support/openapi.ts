@@ -103,12 +103,12 @@ export class OpenApiJudge {
     return this.faultsAt([...at, "schema"], body);
   }
 
-  /** The same for an answer as it came, which this reads: a stream of events is judged by each of them. */
+  /** The same for an answer as it came, which this reads: a stream of events, or of lines, is judged by each. */
   async faultsOfAnswer(method: string, path: string, response: Response): Promise<string[]> {
     const type = response.headers.get("content-type") ?? "";
     const frames = type.startsWith("text/event-stream")
       ? await allFrames(response)
-      : [{ data: await response.text() }];
+      : textsOf(type, await response.text()).map((data) => ({ data }));
     const bodies = frames.flatMap(({ data = "" }) =>
       data === "" ? [] : [type.includes("metrics-text") ? data : (JSON.parse(data) as unknown)],
     );
@@ -132,6 +132,10 @@ export class OpenApiJudge {
   get examples(): { place: string[]; example: Json }[] {
     return [...examplesIn(this.document as unknown as Json, [])];
   }
+}
+
+function textsOf(type: string, text: string): string[] {
+  return type.startsWith("application/x-ndjson") ? text.split("\n") : [text];
 }
 
 export function nameOf(method: string, path: string, status: number): string {
