@@ -131,7 +131,9 @@ const Accepted = {
   }),
   priority: Tier,
   priority_level: z.int(),
-  estimated_wait: z.int().meta({ description: "Seconds." }),
+  estimated_wait: z.int().meta({
+    description: "Seconds until its first call is likely to begin; 86400: not known.",
+  }),
   submitted_at: Instant,
 };
 
@@ -217,8 +219,13 @@ export const JobView = z
     max_cost_usd: z.number().optional().meta({ description: "As it was submitted." }),
     run_at: Instant.optional(),
     retry_at: Instant.optional(),
-    queue_position: z.int().optional(),
-    estimated_wait: z.int().optional(),
+    queue_position: z.int().optional().meta({
+      description: "While queued: how many jobs go before it, as far as is known.",
+    }),
+    estimated_wait: z.int().optional().meta({
+      description:
+        "While queued: seconds until its next call is likely to begin; 86400: not known.",
+    }),
     started_at: Instant.optional(),
     waiting_for: z
       .object({
