@@ -27,7 +27,7 @@ export class Connections {
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const headers =
-        method === "POST"
+        method !== "GET"
           ? { "content-type": "application/json", "content-length": Buffer.byteLength(body) }
           : { accept };
       const options = { agent: this.#agent, method, headers: { ...headers, ...this.#key } };

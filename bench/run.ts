@@ -12,6 +12,7 @@ import {
   deadLetterTables,
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
+import { ESTIMATES_TITLE, estimatesTable, measureEstimates } from "./measure-estimates.ts";
 import { idleTable, measureIdle } from "./measure-idle.ts";
 import { LANES_TITLE, lanesTables, measureLanes } from "./measure-lanes.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
@@ -43,6 +44,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   webhooks,
   lanes,
   batches,
+  estimates,
   start,
 };
 
@@ -156,6 +158,13 @@ async function webhooks(): Promise<void> {
   const samples = new Samples();
   for (const round of rounds("webhooks")) await measureWebhooks(provider, round, samples);
   print(`## ${WEBHOOKS_TITLE}`, ...webhookTables(samples));
+}
+
+/** A product for each pace, so that none has a line before it. */
+async function estimates(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("estimates")) await measureEstimates(provider, samples);
+  print(`## ${ESTIMATES_TITLE}`, estimatesTable(samples));
 }
 
 async function lanes(): Promise<void> {

@@ -49,7 +49,7 @@ export type JobAccepted = {
   subscribe_token: string;
   priority: "enterprise" | "pro" | "free" | "default";
   priority_level: number;
-  /** Seconds. */
+  /** Seconds until its first call is likely to begin; 86400: not known. */
   estimated_wait: number;
   submitted_at: string;
   status: "queued";
@@ -65,7 +65,7 @@ export type JobReplayed = {
   subscribe_token: string;
   priority: "enterprise" | "pro" | "free" | "default";
   priority_level: number;
-  /** Seconds. */
+  /** Seconds until its first call is likely to begin; 86400: not known. */
   estimated_wait: number;
   submitted_at: string;
   status: "already_submitted";
@@ -100,7 +100,9 @@ export type Job = {
   max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
+  /** While queued: how many jobs go before it, as far as is known. */
   queue_position?: number;
+  /** While queued: seconds until its next call is likely to begin; 86400: not known. */
   estimated_wait?: number;
   started_at?: string;
   /** Somebody's answer, by `POST /api/jobs/:id/input`. */
@@ -648,7 +650,9 @@ export type ListedJob = {
   max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
+  /** While queued: how many jobs go before it, as far as is known. */
   queue_position?: number;
+  /** While queued: seconds until its next call is likely to begin; 86400: not known. */
   estimated_wait?: number;
   started_at?: string;
   /** Somebody's answer, by `POST /api/jobs/:id/input`. */

@@ -12,7 +12,7 @@ import type { Answer, Job, JobSpec, Submission } from "./domain/job.ts";
 import { deliveryView, nextDelivery } from "./domain/outbox.ts";
 import { attemptsOf } from "./domain/view.ts";
 import { DeliveryClaim } from "./job/delivery-claim.ts";
-import { afterStep, elsewhere, grantOf } from "./job/grant.ts";
+import { afterStep, elsewhere, grantOf, waitsOf } from "./job/grant.ts";
 import { JobKeeper } from "./job/job-keeper.ts";
 import { pageOf, sourceOf, submittedBefore, textShown } from "./job/job-reading.ts";
 import type {
@@ -23,7 +23,9 @@ import type {
   Input,
   LogPage,
   NextDelivery,
+  Seen,
   Settlement,
+  Shown,
   Source,
   Submitted,
 } from "./job/job-rpc.ts";
@@ -44,13 +46,12 @@ export class JobObject extends DurableObject<Env> {
     if (before !== null) return before;
     const { departure } = this.#keeper;
     if (departure.leaving !== null) void departure.forget();
-    this.#keeper.create(spec, request, carried);
-    return { type: "accepted", view: this.#view() };
+    return { type: "accepted", ...this.#shown(this.#keeper.create(spec, request, carried)) };
   }
 
   recall(submission: Submission): Submitted | null {
     const job = this.#keeper.settled();
-    return job === null ? null : submittedBefore(job, submission, this.#keeper.view(job));
+    return job === null ? null : submittedBefore(job, submission, this.#shown(job));
   }
 
   /** Grants the next attempt to the consumer with this token, if one is due and nobody else has it. Safe to repeat. */
@@ -188,17 +189,17 @@ export class JobObject extends DurableObject<Env> {
     return chargeStanding(this.#keeper.settled(), uid);
   }
 
-  glance(tenant?: string): Found<JobView> {
-    return this.#keeper.found((job) => this.#keeper.view(job), tenant);
+  glance(tenant?: string): Seen {
+    return this.#seen((job) => this.#keeper.view(job), tenant);
   }
 
-  read(withPartialOutput: boolean, tenant?: string): Found<JobView> {
+  read(withPartialOutput: boolean, tenant?: string): Seen {
     const { store, waiting } = this.#keeper;
     const shown = (job: Job) => ({
       ...this.#keeper.view(job),
       ...textShown(job, store, withPartialOutput, waiting.of(job)?.text),
     });
-    return this.#keeper.found(shown, tenant);
+    return this.#seen(shown, tenant);
   }
 
   /** A run of the log after `after`. */
@@ -242,10 +243,14 @@ export class JobObject extends DurableObject<Env> {
     return { go: ok, watched: this.#keeper.subscribers.watching() };
   }
 
-  /** Of the job that is here. */
-  #view(): JobView {
-    const { job } = this.#keeper;
-    if (job === null) throw new Error("there is no job to be seen");
-    return this.#keeper.view(job);
+  #seen(view: (job: Job) => JobView, tenant?: string): Seen {
+    const found = this.#keeper.found((job) => ({ view: view(job), ...waitsOf(job) }), tenant);
+    if (found.type !== "found") return found;
+    const { view: value, ...waits } = found.value;
+    return { type: "found", value, ...waits };
+  }
+
+  #shown(job: Job): Shown {
+    return { view: this.#keeper.view(job), ...waitsOf(job) };
   }
 }

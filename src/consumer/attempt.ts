@@ -146,10 +146,12 @@ async function callAndReport(lease: Leased, token: string, ports: AttemptPorts):
 }
 
 /** What others have to know of a call. One that the provider did not take on has used nothing. */
-function endOf({ route }: Leased, outcome: CallOutcome, { taken, usage }: CallReport): CallEnd {
+function endOf({ route }: Leased, outcome: CallOutcome, report: CallReport): CallEnd {
+  const { taken, usage } = report;
   const limited = !outcome.ok && outcome.error.kind === "status" && outcome.error.status === 429;
   const used = taken ? (usage?.total_tokens ?? null) : 0;
-  const end = { model: route.model, used, limited };
+  const servedMs = outcome.ok ? report.providerMs : null;
+  const end = { model: route.model, used, limited, servedMs };
   if (outcome.learned !== undefined) return { ...end, learned: outcome.learned };
   if (outcome.ok || outcome.error.kind !== "status") return end;
   const { retryAfterMs } = outcome.error;

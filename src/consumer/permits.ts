@@ -14,8 +14,14 @@ import { within } from "../within.ts";
 /** A permit for one call of a job, of whom it is, in which line and for how many tokens. */
 export type Held = Permitted & { provider: string; line: Line };
 
-/** How a call under a permit went. `used`: tokens; null where nobody knows. */
-export type CallEnd = { model: string; used: number | null; limited: boolean; learned?: Learned };
+/** How a call under a permit went. `used`: tokens; null where nobody knows. `servedMs`: what its answer took; null: it had none. */
+export type CallEnd = {
+  model: string;
+  used: number | null;
+  limited: boolean;
+  servedMs: number | null;
+  learned?: Learned;
+};
 
 /** Permission to call providers, for one job. Nothing here rejects. */
 export interface Permits {
@@ -76,9 +82,11 @@ export function permitsFor(env: Env, job: string, lane: Lane): Permits {
       const { ahead } = kept(held.provider, held.line);
       const tokens = held.tokens === null || end.used === null ? 0 : held.tokens - end.used;
       ahead.over(held, tokens);
+      const { model, servedMs: ms } = end;
+      if (ms !== null) ahead.measure({ lane, model, ms, tokens: end.used });
       // It may be closed to everybody now; those who had permits ahead must hear that too.
       if (end.limited) ahead.forget();
-      const call = { model: end.model, limited: end.limited, learned: end.learned ?? null };
+      const call = { model, limited: end.limited, learned: end.learned ?? null };
       const isNews = isTold(held.provider, call) || (held.single && tokens !== 0);
       if (!isNews) return sayNews(env, held.provider, held.line);
       const news = once(ahead.news());

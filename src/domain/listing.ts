@@ -28,7 +28,7 @@ export function listingOf(job: Job, now: number): Listing | null {
   return {
     ...listingKeyOf(job),
     status: hasEnded(job) ? (job.status as ListingStatus) : "open",
-    view: viewOf(job, now, 0),
+    view: viewOf(job, now),
   };
 }
 

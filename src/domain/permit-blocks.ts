@@ -1,3 +1,4 @@
+import type { Served } from "./measured.ts";
 import { LONGEST_MS, type News, type Permit, type Spent } from "./permit.ts";
 import type { Amount } from "./permits.ts";
 
@@ -9,6 +10,9 @@ export type Permitted = { id: string | null; tokens: number | null; single: bool
 
 /** What is asked for where nothing is known of the demand: the desk grants one where the limit is small. */
 const LEAST = 2;
+
+/** Answered calls that are told of at once: of more, these are a fair sample. */
+const MOST_SERVED = 100;
 
 type Block = Amount & {
   id: string | null;
@@ -30,6 +34,7 @@ export class PermitBlocks {
   #block: Block | null = null;
   #spent: Spent[] = [];
   #tokens = 0;
+  #served: Served[] = [];
   #most = LEAST;
   /** By permit, its calls that are under way or may still be made. */
   readonly #remaining = new Map<string, number>();
@@ -59,12 +64,13 @@ export class PermitBlocks {
   news(): News {
     if (this.#running() === 0) this.#drop();
     const remaining = [...this.#untold].map((id) => ({ id, calls: this.#remaining.get(id) ?? 0 }));
-    const news = { spent: this.#spent, remaining, tokens: this.#tokens };
+    const told = { spent: this.#spent, tokens: this.#tokens, served: this.#served };
     for (const { id, calls } of remaining) if (calls === 0) this.#remaining.delete(id);
     this.#untold.clear();
     this.#spent = [];
     this.#tokens = 0;
-    return news;
+    this.#served = [];
+    return { ...told, remaining };
   }
 
   /** Whether news must be told at once: places are few, or nobody might come to tell it later. */
@@ -112,6 +118,11 @@ export class PermitBlocks {
   over({ id }: Permitted, tokens: number): void {
     this.#tokens += tokens;
     this.#free(id, 1);
+  }
+
+  /** A call that was answered, to be told of with what else there is. */
+  measure(served: Served): void {
+    if (this.#served.length < MOST_SERVED) this.#served.push(served);
   }
 
   /** Nothing more is to be called without asking. */

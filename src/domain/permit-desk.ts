@@ -159,6 +159,12 @@ export class PermitDesk {
     return rings;
   }
 
+  /** How many calls of so many tokens may begin at once in this lane. */
+  room(lane: Lane, tokens: number, now: number): number {
+    this.#pass(now);
+    return this.#permits.room(tokens, LEAVES[lane]);
+  }
+
   /** When `serve` is to be called again; Infinity: somebody else will see to that. */
   serveAt(now: number): number {
     if (this.#isPaused || this.#waiting.lines.length === 0) return Infinity;

@@ -1,4 +1,5 @@
 import type { Lane } from "./lane.ts";
+import type { Served } from "./measured.ts";
 import type { Amount } from "./permits.ts";
 
 /**
@@ -44,9 +45,15 @@ export type Remaining = { id: string; calls: number };
 
 /**
  * What became of permits. `tokens`: so many fewer were used than was foreseen; negative: more. That counts once, by this `id`,
- * however often it is told; a consumer of an older version gives none.
+ * however often it is told. `served`: calls that were answered. A consumer of an older version gives neither of the last two.
  */
-export type News = { spent: Spent[]; remaining: Remaining[]; tokens: number; id?: string };
+export type News = {
+  spent: Spent[];
+  remaining: Remaining[];
+  tokens: number;
+  id?: string;
+  served?: Served[];
+};
 
 /** What any attempt is over after: no consumer lives for longer (platform limit). */
 export const LONGEST_MS = 900_000;

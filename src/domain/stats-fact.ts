@@ -48,7 +48,7 @@ function ended(
   // What a person took to answer says nothing of the service.
   const waitedMs = job.course?.waitedMs ?? 0;
   const usage = sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? []));
-  const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at), 0);
+  const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at));
   return {
     type: "ended",
     job: name,

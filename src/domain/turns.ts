@@ -48,7 +48,7 @@ class Flows<K> {
 }
 
 /** A line's share of the turns while others wait as well; without them it has all. */
-const WEIGHTS: Record<Line, number> = { high: 8, normal: 4, low: 1, long: 1, long_low: 1 };
+export const WEIGHTS: Record<Line, number> = { high: 8, normal: 4, low: 1, long: 1, long_low: 1 };
 
 export type Turn = { line: Line; tenant: string };
 

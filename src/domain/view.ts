@@ -4,7 +4,8 @@ import { hasBegun, routeOf, shownRoute, stepOf } from "./course.ts";
 import { whatIsAsked } from "./advance.ts";
 import type { Usage } from "../schema/chat.ts";
 import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
-import { estimatedWaitSeconds } from "./estimate.ts";
+import { secondsUntil } from "./estimate.ts";
+import type { Forecast } from "./forecast.ts";
 import { iso } from "./instant.ts";
 import { currentAttempt, dlqIdOf, retainedUntil, type Attempt, type Job } from "./job.ts";
 
@@ -40,11 +41,10 @@ function startOf({ course }: Job, attempt: Attempt | undefined): number | undefi
 }
 
 /**
- * A job as its owner sees it, but for its text, which is in the log.
- *
- * `backlog`: messages waiting in its lane, as last heard.
+ * A job as its owner sees it, but for its text, which is in the log. The job knows of no line: one that is queued is taken to
+ * be the next (`foreseenView`).
  */
-export function viewOf(job: Job, now: number, backlog: number): JobView {
+export function viewOf(job: Job, now: number): JobView {
   const { spec } = job;
   const attempt = currentAttempt(job);
   const route = shownRoute(job);
@@ -70,24 +70,24 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     ...costsOf(job.attempts),
     ...(spec.maxCostUsd === undefined ? {} : { max_cost_usd: spec.maxCostUsd }),
     ...(startedAt === undefined ? {} : { started_at: iso(startedAt) }),
-    ...phaseView(job, attempt, now, backlog),
+    ...phaseView(job, attempt, now),
     ...(until === null ? {} : { retained_until: iso(until) }),
   };
 }
 
-function phaseView(
-  job: Job,
-  attempt: Attempt | undefined,
-  now: number,
-  backlog: number,
-): Partial<JobView> {
+/** The view of a queued job, with what is known of its line. */
+export function foreseenView(view: JobView, { position, seconds }: Forecast): JobView {
+  return { ...view, queue_position: position, estimated_wait: seconds };
+}
+
+function phaseView(job: Job, attempt: Attempt | undefined, now: number): Partial<JobView> {
   switch (job.status) {
     case "queued":
       if (isBetweenSteps(job)) return {};
       return {
         ...(job.attempts.length > 0 ? { retry_at: iso(job.readyAt) } : runAt(job)),
-        queue_position: backlog,
-        estimated_wait: estimatedWaitSeconds(backlog, job.readyAt - now),
+        queue_position: 0,
+        estimated_wait: secondsUntil(job.readyAt, now),
       };
     case "completed":
       return {

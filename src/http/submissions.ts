@@ -5,6 +5,7 @@ import { MAX_STORED_REQUEST_BYTES } from "../settings/config.ts";
 import type { JobSpec } from "../domain/job.ts";
 import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor, stepsClaimName } from "../ids.ts";
 import { objectName, randomToken } from "../ids.ts";
+import type { Place } from "../domain/outlook.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
@@ -21,6 +22,7 @@ import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { ApiError, jobGone, keyReused } from "./errors.ts";
 import { endInTime } from "./changes.ts";
 import { jobStub } from "./jobs.ts";
+import { foreseenSubmission, hearOfLine } from "./lines.ts";
 import { preferredWait } from "./prefer.ts";
 import { subscriptionTo } from "./tokens.ts";
 
@@ -98,10 +100,14 @@ submissions.openapi(submitRoute, async (c) => {
   ]);
   const plan = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook, ...httpSteps });
   const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
-  const submitted =
-    idempotencyKey === null && windowMs > 0
-      ? await submitOnce(c, plan, request, windowMs)
-      : await submit(c, plan, kept, idempotencyKey === null);
+  const place = placeOf(plan.spec);
+  const isOnce = idempotencyKey === null && windowMs > 0;
+  const [submitted] = await Promise.all([
+    isOnce
+      ? submitOnce(c, plan, request, windowMs)
+      : submit(c, plan, kept, idempotencyKey === null),
+    place === null ? null : hearOfLine(c, place, false),
+  ]);
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
@@ -110,6 +116,12 @@ submissions.openapi(submitRoute, async (c) => {
 export function refuseMalformedKey(key: string | null): void {
   if (key === null || IDEMPOTENCY_KEY.test(key)) return;
   throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
+}
+
+/** Where it will stand in line; null: in none, for it calls no model at first. */
+function placeOf({ lane, priorityLevel: priority, tenant, routes, steps }: JobSpec): Place | null {
+  const [call] = steps === undefined ? routes : (steps[0]?.routes ?? []);
+  return call === undefined ? null : { lane, priority, tenant, provider: call.provider };
 }
 
 /** The finished job, if the client prefers to wait for it and it ends in time. */
@@ -226,7 +238,8 @@ function planned(
 }
 
 /** The answer to a submission, whether of a new job or one that repeats another. */
-export async function answerTo(c: Context<App>, submitted: Submitted) {
+export async function answerTo(c: Context<App>, answer: Submitted) {
+  const submitted = await foreseenSubmission(c, answer);
   switch (submitted.type) {
     case "accepted": {
       const accepted = await links(c, submitted.view);

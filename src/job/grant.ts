@@ -1,6 +1,8 @@
 import { tokensLeft } from "../domain/budget.ts";
 import { answerTokensOf, nextRoute, promptTokensAt, stepOf, timeoutOf } from "../domain/course.ts";
 import type { Job } from "../domain/job.ts";
+import type { Waits } from "../domain/outlook.ts";
+import { statusOf } from "../domain/view.ts";
 import type { Grant, Leased, Settlement } from "./job-rpc.ts";
 import { outputsRead } from "./step-reading.ts";
 import type { JobStore } from "../storage/job-store.ts";
@@ -16,6 +18,15 @@ export function needsOf(job: Job): Needs | null {
   const tokens = promptTokensAt(job) + answerTokensOf(job);
   const lastsMs = timeoutOf(job) + leaseMs;
   return { provider, tenant, tokens, since: job.readyAt, priority, lastsMs };
+}
+
+/** Where the job stands in line; nothing if it does not. */
+export function waitsOf(job: Job): { waits?: Waits } {
+  const needs = statusOf(job) === "queued" ? needsOf(job) : null;
+  if (needs === null) return {};
+  const { provider, tenant, since } = needs;
+  const { lane, priorityLevel: priority } = job.spec;
+  return { waits: { provider, tenant, lane, priority, since } };
 }
 
 /** The answer to a consumer that has no permit for what the job calls; null: it has, or the job is not due. */

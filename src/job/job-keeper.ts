@@ -6,7 +6,6 @@ import type { Job, JobSpec, LogEvent } from "../domain/job.ts";
 import { accept, transition } from "../domain/transition.ts";
 import { viewOf } from "../domain/view.ts";
 import { logEvent } from "../log.ts";
-import { backlogOf } from "../queues.ts";
 import type { JobView, KeptRequest } from "../schema/job.ts";
 import { JobStore } from "../storage/job-store.ts";
 import { Announcer } from "./announcer.ts";
@@ -86,7 +85,7 @@ export class JobKeeper {
   }
 
   view(job: Job): JobView {
-    return viewOf(job, Date.now(), backlogOf(job.spec.lane));
+    return viewOf(job, Date.now());
   }
 
   found<T>(value: (job: Job) => T, tenant?: string): Found<T> {

@@ -10,7 +10,15 @@ import { isCutByBudget } from "../domain/budget.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "../domain/view.ts";
 import { originOf } from "../domain/origin.ts";
 import { outputAt } from "./step-reading.ts";
-import type { Frame, LogPage, NextDelivery, Source, Submitted, TextApart } from "./job-rpc.ts";
+import type {
+  Frame,
+  LogPage,
+  NextDelivery,
+  Shown,
+  Source,
+  Submitted,
+  TextApart,
+} from "./job-rpc.ts";
 import type { JobResult, JobView } from "../schema/job.ts";
 import type { Delivery } from "../domain/outbox.ts";
 import { webhookBody } from "../domain/webhook-body.ts";
@@ -36,10 +44,10 @@ export function pageOf(job: Job, store: JobStore, after: number, textApart: bool
 }
 
 /** What a submission of an id that this job has is answered. */
-export function submittedBefore(job: Job, submission: Submission, view: JobView): Submitted {
+export function submittedBefore(job: Job, submission: Submission, shown: Shown): Submitted {
   if (job.status === "purged") return { type: "gone" };
-  const isSame = isSameSubmission(job.spec, submission);
-  return isSame ? { type: "replayed", view } : { type: "reused" };
+  if (!isSameSubmission(job.spec, submission)) return { type: "reused" };
+  return { type: "replayed", ...shown };
 }
 
 /** What the job is submitted again from. */
@@ -94,7 +102,7 @@ export function bodiesOf(
   // What is too long to be sent is not even read: it may be megabytes, and nothing may get in the way of the end.
   const isTooLong = job.said > webhook.maxBodyBytes && endsWithText(job);
   const text = isTooLong ? null : textShown(job, store, hasEnded(job), fresh);
-  const seen = viewOf(job, now, 0);
+  const seen = viewOf(job, now);
   const owed = new Map(job.outbox.map((delivery) => [delivery.seq, delivery]));
   const bodies = events.flatMap((event) => {
     const delivery = owed.get(event.seq);

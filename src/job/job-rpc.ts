@@ -4,6 +4,7 @@ import type { GivenUp } from "../domain/dead-letter.ts";
 import type { DeliveryOutcome } from "../domain/delivery.ts";
 import type { Failure } from "../domain/failure.ts";
 import type { Answer, JobSpec, Route, Submission } from "../domain/job.ts";
+import type { Waits } from "../domain/outlook.ts";
 import type { Origin } from "../domain/origin.ts";
 import type { Webhook } from "../domain/webhook.ts";
 import type { DeliveryView, JobWebhookEvent } from "../schema/delivery.ts";
@@ -17,9 +18,10 @@ import type { Needs } from "../schema/message.ts";
  * Workers and the reverse, so fields may be added here, but none renamed or given another meaning.
  */
 
-export type Submitted =
-  | { type: "accepted" | "replayed"; view: JobView }
-  | { type: "reused" | "gone" };
+/** A job as its owner sees it. `waits`: where it stands in line; absent if it does not. */
+export type Shown = { view: JobView; waits?: Waits };
+
+export type Submitted = ({ type: "accepted" | "replayed" } & Shown) | { type: "reused" | "gone" };
 
 /** The right to one attempt, and all a consumer needs for it. */
 export type Leased = {
@@ -89,6 +91,9 @@ export type NextDelivery = Owed | { type: "none" };
 /** A purged job is `gone`; one that was never submitted, or whose key has run out, is `unknown`. */
 export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: "unknown" };
 
+/** The same where it was asked for by its name. */
+export type Seen = Found<JobView> & Pick<Shown, "waits">;
+
 /** What a job is submitted again from, and whether it may be. */
 export type Source = { status: JobStatus; origin: Origin };
 
@@ -151,9 +156,9 @@ export interface JobRpc {
   finished(dlqId: string): Promise<string[]>;
   /** Whether the job of this uid is here, and what it came to if it has ended. */
   bill(uid: string): Promise<ChargeStanding>;
-  read(withPartialOutput: boolean, tenant?: string): Promise<Found<JobView>>;
+  read(withPartialOutput: boolean, tenant?: string): Promise<Seen>;
   /** The job without its text, which may be megabytes. */
-  glance(tenant?: string): Promise<Found<JobView>>;
+  glance(tenant?: string): Promise<Seen>;
   /** `textApart`: a long text is left out of the terminal event, for whoever knows how to put it in again. */
   log(after: number, textApart?: boolean, tenant?: string): Promise<Found<LogPage>>;
   /** WebSocket upgrades only: `?after=` and `?format=`; the tenant is the header `tenant`. */

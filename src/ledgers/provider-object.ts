@@ -3,6 +3,8 @@ import { DurableObject } from "cloudflare:workers";
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
 import type { Lane, Line } from "../domain/lane.ts";
+import { measured } from "../domain/measured.ts";
+import { outlookOf, type Outlook, type Place } from "../domain/outlook.ts";
 import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
 import { PermitDesk } from "../domain/permit-desk.ts";
 import { ALL_USED_MS } from "../domain/permit-life.ts";
@@ -14,10 +16,14 @@ import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
 import { ringAll } from "../queues.ts";
 import type { Doorbell } from "../schema/message.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
+import { ParkedCounts } from "./parked-counts.ts";
 import type { AskerTold, CallTold, ProviderOrder } from "./provider-rpc.ts";
 
 /** That permits are granted is written down for so long ahead: a row in five seconds, however many there are. */
 const ACTIVE_FOR_MS = 5_000;
+
+/** What is measured is written down with that row, and by itself no more often than this. */
+const MEASURED_EVERY_MS = 60_000;
 
 /** A 429 so long after the last block is the first again. */
 const STRIKES_LAST_MS = 60_000;
@@ -41,11 +47,13 @@ export class ProviderObject extends DurableObject<Env> {
     restedSince: this.#rules.activeUntil + ALL_USED_MS,
     era: crypto.randomUUID(),
   });
+  readonly #counts = new ParkedCounts(this.#store);
+  #measured = this.#rules.measured;
   #strikes = 0;
 
   ask(wish: Wish, { most, ...told }: AskerTold): Verdict {
     const now = this.#ruled();
-    this.#desk.hear({ ...NO_NEWS, ...told }, now);
+    this.#hear(told, now);
     const verdict = this.#desk.ask(wish, most, now);
     this.#follow(now, verdict.type === "granted");
     return verdict;
@@ -53,7 +61,7 @@ export class ProviderObject extends DurableObject<Env> {
 
   park(line: Line, wishes: Wish[], news: News): Spared {
     const now = this.#ruled();
-    this.#desk.hear(news, now);
+    this.#hear(news, now);
     const spared = this.#desk.park(wishes, line, now);
     this.#follow(now);
     return spared;
@@ -67,7 +75,7 @@ export class ProviderObject extends DurableObject<Env> {
 
   giveBack(id: string | null, news = NO_NEWS): void {
     const now = this.#ruled();
-    this.#desk.hear(id === null ? news : withReturned(news, id), now);
+    this.#hear(id === null ? news : withReturned(news, id), now);
     this.#follow(now);
   }
 
@@ -75,7 +83,7 @@ export class ProviderObject extends DurableObject<Env> {
     this.#learn(model, learnedOf(learned, Date.now()));
     this.#block({ limited, learned }, Date.now());
     const now = this.#ruled();
-    this.#desk.hear({ ...NO_NEWS, ...news }, now);
+    this.#hear(news, now);
     this.#follow(now);
   }
 
@@ -94,6 +102,16 @@ export class ProviderObject extends DurableObject<Env> {
     const waiting = this.#store.waiting();
     const limits = this.#limits();
     return { limits, order, setting, fallback, learned, paused, blockedUntil, ...waiting };
+  }
+
+  outlook(place: Omit<Place, "provider">): Outlook {
+    const now = this.#ruled();
+    const { paused, blockedUntil } = this.#rules;
+    const counts = this.#counts.of(place, now);
+    const standing = this.#desk.standing(place.lane);
+    const room = (tokens: number) => this.#desk.room(place.lane, tokens, now);
+    const rules = { limits: this.#limits(), paused, blockedUntil, measured: this.#measured };
+    return outlookOf({ ...counts, ...rules, standing, room }, place, now);
   }
 
   override alarm(): void {
@@ -132,7 +150,7 @@ export class ProviderObject extends DurableObject<Env> {
     const rings = this.#desk.takeRings();
     const isCounted = !this.#desk.unlimited && (granted || rings.length > 0);
     if (isCounted && now >= this.#rules.activeUntil) {
-      this.#save({ activeUntil: now + ACTIVE_FOR_MS });
+      this.#save({ activeUntil: now + ACTIVE_FOR_MS, ...this.#measurement(now) });
     }
     for (const [lane, doorbells] of this.#doorbells(rings)) {
       this.ctx.waitUntil(ringAll(this.env, lane, doorbells));
@@ -147,6 +165,18 @@ export class ProviderObject extends DurableObject<Env> {
       return { job, needs };
     };
     return new Map([...byLane].map(([lane, wishes]) => [lane, wishes.map(doorbell)]));
+  }
+
+  #hear(news: Partial<News>, now: number): void {
+    this.#desk.hear({ ...NO_NEWS, ...news }, now);
+    const { served = [] } = news;
+    this.#measured = measured(this.#measured, served, now);
+    const isDue = now >= this.#rules.measuredAt + MEASURED_EVERY_MS;
+    if (served.length > 0 && isDue) this.#save(this.#measurement(now));
+  }
+
+  #measurement(now: number): Pick<ProviderRules, "measured" | "measuredAt"> {
+    return { measured: this.#measured, measuredAt: now };
   }
 
   #learn(model: string, known: ReturnType<typeof learnedOf>): void {

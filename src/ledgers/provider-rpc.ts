@@ -1,5 +1,6 @@
 import type { Learned } from "../domain/learned.ts";
 import type { Line } from "../domain/lane.ts";
+import type { Outlook, Place } from "../domain/outlook.ts";
 import type { Asker } from "../domain/permit-blocks.ts";
 import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
 import type { LimitSetting } from "../domain/provider-limits.ts";
@@ -35,4 +36,6 @@ export interface ProviderRpc {
   settle(told: CallTold): Promise<void>;
   order(order: ProviderOrder): Promise<ProviderState>;
   state(): Promise<ProviderState>;
+  /** How things look for a tenant's jobs in a lane. Changes nothing. */
+  outlook(place: Omit<Place, "provider">): Promise<Outlook>;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { JobWebhookEvent } from "./delivery.ts";
 import { ChatMessage, ModelParams, ToolCall, Usage } from "./chat.ts";
-import { type KeptStep, MAX_STEPS, Step } from "./step.ts";
+import { type KeptStep, MAX_STEPS, Step, WaitingFor } from "./step.ts";
 
 export const JobStatus = z
   .enum(["queued", "active", "completed", "failed", "cancelled"])
@@ -131,7 +131,9 @@ const Accepted = {
   }),
   priority: Tier,
   priority_level: z.int(),
-  estimated_wait: z.int().meta({ description: "Seconds." }),
+  estimated_wait: z.int().meta({
+    description: "Seconds until its first call is likely to begin; 86400: not known.",
+  }),
   submitted_at: Instant,
 };
 
@@ -219,19 +221,15 @@ export const JobView = z
     max_cost_usd: z.number().optional().meta({ description: "As it was submitted." }),
     run_at: Instant.optional(),
     retry_at: Instant.optional(),
-    queue_position: z.int().optional(),
-    estimated_wait: z.int().optional(),
+    queue_position: z.int().optional().meta({
+      description: "While queued: how many jobs go before it, as far as is known.",
+    }),
+    estimated_wait: z.int().optional().meta({
+      description:
+        "While queued: seconds until its next call is likely to begin; 86400: not known.",
+    }),
     started_at: Instant.optional(),
-    waiting_for: z
-      .object({
-        type: z.literal("approval"),
-        step: z.string(),
-        request_id: z.string().meta({ description: "Names what is asked, in its answer." }),
-        message: z.string(),
-        expires_at: Instant,
-      })
-      .optional()
-      .meta({ description: "Somebody's answer, by `POST /api/jobs/:id/input`." }),
+    waiting_for: WaitingFor.optional(),
     partial_output: z.string().optional(),
     result: JobResult.optional(),
     completed_at: Instant.optional(),

@@ -92,3 +92,14 @@ export type KeptStep = Exclude<Step, HttpStep> | (Omit<HttpStep, "headers"> & { 
 
 /** Most bytes of the JSON of what an approval was answered. */
 export const MAX_APPROVAL_BYTES = 32_768;
+
+/** What a job that is at an approval waits for. */
+export const WaitingFor = z
+  .object({
+    type: z.literal("approval"),
+    step: z.string(),
+    request_id: z.string().meta({ description: "Names what is asked, in its answer." }),
+    message: z.string(),
+    expires_at: z.iso.datetime(),
+  })
+  .meta({ description: "Somebody's answer, by `POST /api/jobs/:id/input`." });

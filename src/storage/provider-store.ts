@@ -6,6 +6,8 @@ import {
   type Lane,
   type Line,
 } from "../domain/lane.ts";
+import { NOTHING_MEASURED, type Measured } from "../domain/measured.ts";
+import { NOBODY_WAITS, type OwnLine, type Waiting } from "../domain/outlook.ts";
 import { LONGEST_MS, type Wish, type WishKey } from "../domain/permit.ts";
 import type { LearnedModels, LimitSetting } from "../domain/provider-limits.ts";
 import type { Turn } from "../domain/turns.ts";
@@ -21,6 +23,9 @@ export type ProviderRules = {
   blockedUntil: number;
   /** No permit was granted later than this. */
   activeUntil: number;
+  /** What calls took, as of `measuredAt`. */
+  measured: Measured;
+  measuredAt: number;
 };
 
 const NO_RULES: ProviderRules = {
@@ -29,6 +34,8 @@ const NO_RULES: ProviderRules = {
   learned: {},
   blockedUntil: 0,
   activeUntil: 0,
+  measured: NOTHING_MEASURED,
+  measuredAt: 0,
 };
 
 const RULES = "rules";
@@ -62,6 +69,9 @@ const MIGRATIONS = [
   DROP TABLE parked;
   ALTER TABLE in_line RENAME TO parked`,
 ];
+
+/** A line is told by about so many of its jobs. */
+const MARKS = 200;
 
 type Row = Required<Omit<Wish, "lane" | "rung" | "priority">> & { line: number; priority: number };
 
@@ -128,6 +138,39 @@ export class ProviderStore implements ParkedJobs {
       oldestParkedAt = Math.min(oldest, oldestParkedAt ?? Infinity);
     }
     return { parked, oldestParkedAt };
+  }
+
+  /** How many of each line and tenant wait. Reads all of them. */
+  parkedByTenant(): Waiting[] {
+    if (!this.#created()) return [];
+    const query =
+      "SELECT line, tenant, count(*) AS jobs, sum(tokens) AS tokens FROM parked GROUP BY line, tenant";
+    const rows = this.#storage.sql.exec<Omit<Waiting, "line"> & { line: number }>(query).toArray();
+    return rows.map((row) => Object.assign(row, { line: lineAt(row.line) }));
+  }
+
+  /** In which order a tenant's jobs of a priority wait. Reads all of them, and those that go before. */
+  ownLine({ line, tenant }: Turn, priority: number): OwnLine {
+    if (!this.#created()) return NOBODY_WAITS;
+    const sql = this.#storage.sql;
+    const at = [LINES.indexOf(line), tenant, priority];
+    const count = (compared: "=" | "<") => {
+      const where = `line = ? AND tenant = ? AND priority ${compared} ?`;
+      const query = `SELECT count(*) AS jobs FROM parked WHERE ${where}`;
+      return sql.exec<{ jobs: number }>(query, ...at).one().jobs;
+    };
+    const [better, waiting] = [count("<"), count("=")];
+    if (waiting === 0) return { ...NOBODY_WAITS, better };
+    const step = Math.ceil(waiting / MARKS);
+    const query = `SELECT since, place FROM (
+      SELECT since, row_number() OVER (ORDER BY since, job) - 1 AS place
+      FROM parked WHERE line = ? AND tenant = ? AND priority = ?
+    ) WHERE place % ? = 0 OR place = ?`;
+    const rows = sql
+      .exec<{ since: number; place: number }>(query, ...at, step, waiting - 1)
+      .toArray();
+    const marks = rows.flatMap(({ since, place }) => (place % step === 0 ? since : []));
+    return { better, waiting, marks, step, newest: rows.at(-1)?.since ?? 0 };
   }
 
   #read(condition: string, ...bindings: (string | number)[]): Wish[] {

@@ -212,7 +212,7 @@ function countedOnce(world: World, job: Job): void {
     const learned = before.usage?.estimated === true && attempt.usage?.estimated !== true;
     law(10, learned, "what a call came to changes only from an estimate to what is known");
   }
-  const { cost_usd, wasted_cost_usd } = viewOf(job, world.now, 0);
+  const { cost_usd, wasted_cost_usd } = viewOf(job, world.now);
   const told = (cost_usd ?? 0) + wasted_cost_usd;
   law(10, told === billed(world), `the calls cost ${billed(world)}, but ${told} is told`);
 }
