@@ -1,15 +1,7 @@
 import { lineOf, type Lane, type Line } from "./lane.ts";
 import { burstOf } from "./meter.ts";
 import { Once } from "./once.ts";
-import {
-  LONGEST_MS,
-  type News,
-  type Permit,
-  type Spared,
-  type Verdict,
-  type Wish,
-  type WishKey,
-} from "./permit.ts";
+import type { News, Permit, Spared, Verdict, Wish, WishKey } from "./permit.ts";
 import { lifeMs, QUIET_MS, RESERVED_MS, USE_MS } from "./permit-life.ts";
 import { LEAVES, Permits, type Amount, type Limits } from "./permits.ts";
 import { Places, type Concurrency } from "./places.ts";
@@ -222,7 +214,7 @@ export class PermitDesk {
   }
 
   #grant(wish: Wish, amount: Amount, now: number, contested = false): Verdict {
-    const { lastsMs = LONGEST_MS } = wish;
+    const { lastsMs = 0 } = wish;
     const line = lineOf(wish);
     const { requests } = amount;
     const id = this.#newId();

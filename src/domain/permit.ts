@@ -12,8 +12,9 @@ export type Wish = {
   tenant: string;
   tokens: number;
   since: number;
-  /** 1 is soonest. A consumer of an older version does not say, nor how long its attempt lasts. */
+  /** 1 is soonest. A consumer of an older version does not say. */
   priority?: number | undefined;
+  /** Absent: its consumer is of an older version, which tells no ends, so its place is kept for the beginning of its call only. */
   lastsMs?: number;
   /** It was its turn: its message was sent with a permit reserved. */
   rung?: boolean | undefined;

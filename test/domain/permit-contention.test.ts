@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { PermitDesk } from "../../src/domain/permit-desk.ts";
 import type { Permit, Verdict, Wish } from "../../src/domain/permit.ts";
-import { NOW, SECOND } from "./fixtures.ts";
+import { MINUTE, NOW, SECOND } from "./fixtures.ts";
 import { ENDLESS, ParkedInMemory } from "./permit-world.ts";
 
 let parked = new ParkedInMemory();
@@ -22,7 +22,8 @@ function deskOf(requests: number): PermitDesk {
 
 function wishOf(over: Partial<Wish> = {}): Wish {
   jobs += 1;
-  return { job: `job-${jobs}`, lane: "normal", tenant: "a", tokens: 100, since: NOW, ...over };
+  const needs = { tokens: 100, since: NOW, lastsMs: MINUTE };
+  return { job: `job-${jobs}`, lane: "normal", tenant: "a", ...needs, ...over };
 }
 
 function permitOf(verdict: Verdict): Permit {

@@ -74,12 +74,12 @@ describe("floods in all lanes", () => {
   it("keep each lane as busy as it may be, whatever the others do", () => {
     const world = new PermitWorld(UNLIMITED, { callMs: 10 * SECOND });
     const lanes = ["high", "normal", "low", "long"] as const;
-    const floods = lanes.map((lane) => world.submit(lane, "flood", 4_000));
-    world.run(2 * MINUTE);
+    const floods = lanes.map((lane) => world.submit(lane, "flood", 1_500));
+    world.run(MINUTE);
     for (const [at, lane] of lanes.entries()) {
       const flood = floods[at] ?? [];
       expect(mostAtOnce(flood)).toBe(CONCURRENCY[lane]);
-      expect(called(flood).length).toBeGreaterThan(CONCURRENCY[lane] * 12 * 0.85);
+      expect(called(flood).length).toBeGreaterThan(CONCURRENCY[lane] * 6 * 0.8);
     }
   });
 });

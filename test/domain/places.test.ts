@@ -132,13 +132,13 @@ describe("a place", () => {
     expect(desk.standing("high").running).toBe(3);
   });
 
-  it("of a job of a version that does not say how long it lasts is kept for as long as any consumer lives", () => {
+  it("of a consumer of a version that tells no ends is kept until its call must have begun", () => {
     const desk = deskOf();
     const { lastsMs: _, ...wish } = wishOf();
     desk.ask(wish, 1, NOW);
-    desk.serve(NOW + 15 * MINUTE);
+    desk.serve(NOW + USE_MS - 1);
     expect(desk.standing("high").running).toBe(1);
-    desk.serve(NOW + 15 * MINUTE + USE_MS);
+    desk.serve(NOW + USE_MS);
     expect(desk.standing("high").running).toBe(0);
   });
 });
