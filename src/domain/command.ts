@@ -49,8 +49,8 @@ export type Effect =
   | { type: "deliver" }
   /** A delivery was given up. */
   | { type: "undelivered"; deliveryId: string }
-  /** It may wait for a permit, as of `since` (epoch milliseconds), and will never use one. */
-  | { type: "withdraw"; since: number }
+  /** It may wait for this provider's permit, as of `since` (epoch milliseconds), and will never use one. */
+  | { type: "withdraw"; provider: string; since: number }
   | { type: "purge" }
   | { type: "forget" };
 

@@ -24,7 +24,7 @@ export function perform(
     case "undelivered":
       return tellLater(ctx, env, "webhook_dead_letter", job, effect.deliveryId);
     case "withdraw":
-      return ctx.waitUntil(withdraw(env, ctx.id.name ?? "", job, effect.since));
+      return ctx.waitUntil(withdraw(env, ctx.id.name ?? "", job, effect));
     case "purge":
       return ctx.waitUntil(departure.purge(job, wakeAt(job)));
     case "forget":
@@ -32,11 +32,16 @@ export function perform(
   }
 }
 
+type Withdrawal = Extract<Effect, { type: "withdraw" }>;
+
 /** Never rejects: where it is lost, the job's turn comes and is not used. */
-async function withdraw(env: Env, name: string, job: Job, since: number): Promise<void> {
-  const { lane, tenant, routes, priorityLevel: priority } = job.spec;
-  const provider = routes[job.route]?.provider;
-  if (provider === undefined) return;
+async function withdraw(
+  env: Env,
+  name: string,
+  job: Job,
+  { provider, since }: Withdrawal,
+): Promise<void> {
+  const { lane, tenant, priorityLevel: priority } = job.spec;
   try {
     await providerNamed(env, provider).withdraw({ job: name, lane, tenant, priority, since });
   } catch (error) {

@@ -17,7 +17,9 @@ describe("a job withdraws its wish", () => {
   ] as const)("%s", (_, job: Job, command, withdraws) => {
     const { effects } = taken(transition(job, command, NOW + SECOND));
     const withdrawn = effects.filter(({ type }) => type === "withdraw");
-    expect(withdrawn).toEqual(withdraws ? [{ type: "withdraw", since: NOW }] : []);
+    expect(withdrawn).toEqual(
+      withdraws ? [{ type: "withdraw", provider: "openai", since: NOW }] : [],
+    );
   });
 });
 
