@@ -35,6 +35,12 @@ import { FanOut } from "./fan-out.ts";
 /** What its jobs tell within so many milliseconds is written down together: one row, however many they are. */
 const JOINED_MS = 100;
 
+/**
+ * Between two steps, in milliseconds, so that others get their turn: in the local runtime all objects share a thread, and
+ * what they do among themselves comes before all that arrives.
+ */
+const BREATH_MS = 10;
+
 /** How soon a step is made again whose object died with it. */
 const CARRY_ON_MS = 10_000;
 
@@ -130,6 +136,7 @@ export class BatchObject extends DurableObject<Env> {
       const before = batch;
       const outcomes = await Promise.all(tasks.map((task) => this.#fanOut.deal(before, task)));
       this.#apply({ type: "step", outcomes });
+      await scheduler.wait(BREATH_MS);
     }
   }
 
