@@ -6,6 +6,7 @@ import { BatchView } from "../src/schema/batch.ts";
 import { DeliveryView } from "../src/schema/delivery.ts";
 import { Problem } from "../src/schema/error.ts";
 import { Connected, EventPage, JobEvent } from "../src/schema/event.ts";
+import { JobInput, StepView } from "../src/schema/job-steps.ts";
 import { AttemptView, CreateJob, JobAccepted, JobReplayed, JobView } from "../src/schema/job.ts";
 import { JobList, JobListQuery } from "../src/schema/listing.ts";
 import { Subscription } from "../src/schema/token.ts";
@@ -32,6 +33,8 @@ const ROOTS = [
   EventPage,
   AttemptView,
   BatchView,
+  StepView,
+  JobInput,
   DeliveryView,
   Subscription,
   Problem,

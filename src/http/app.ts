@@ -17,6 +17,7 @@ import { deliveries } from "./deliveries.ts";
 import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
+import { jobSteps } from "./job-steps.ts";
 import { jobs } from "./jobs.ts";
 import { providers } from "./providers.ts";
 import { reads } from "./reads.ts";
@@ -98,6 +99,7 @@ export function createApp(): OpenAPIHono<App> {
   app.use(boundHeaders);
   app.route("/", submissions);
   app.route("/", jobs);
+  app.route("/", jobSteps);
   app.route("/", reads);
   app.route("/", tokens);
   app.route("/", retries);

@@ -6,6 +6,7 @@ import type { BatchView } from "../../src/schema/batch.ts";
 import type * as Delivery from "../../src/schema/delivery.ts";
 import type * as Problem from "../../src/schema/error.ts";
 import type * as Event from "../../src/schema/event.ts";
+import type * as Steps from "../../src/schema/job-steps.ts";
 import type * as Schema from "../../src/schema/job.ts";
 import type * as Listing from "../../src/schema/listing.ts";
 import type * as Token from "../../src/schema/token.ts";
@@ -23,6 +24,8 @@ describe("the types that users import", () => {
     expectTypeOf<Client.Job>().toEqualTypeOf<InJson<Schema.JobView>>();
     expectTypeOf<Batch>().toEqualTypeOf<InJson<BatchView>>();
     expectTypeOf<Client.Attempt>().toEqualTypeOf<InJson<Schema.AttemptView>>();
+    expectTypeOf<Client.StepView>().toEqualTypeOf<InJson<Steps.StepView>>();
+    expectTypeOf<Client.JobInput>().toEqualTypeOf<InJson<Steps.JobInput>>();
     expectTypeOf<Client.JobEvent>().toEqualTypeOf<InJson<Event.JobEvent>>();
     expectTypeOf<Client.EventPage>().toEqualTypeOf<InJson<Event.EventPage>>();
     expectTypeOf<Client.JobList>().toEqualTypeOf<InJson<Listing.JobList>>();
