@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 // First, for the app must have its document's tools before there are schemas.
-import { request } from "./worker-side.ts";
+import { deliver as deliverMessages, request } from "./worker-side.ts";
 import type { Webhook } from "../../src/domain/webhook.ts";
 import type { OwedByBatch } from "../../src/ledgers/batch-rpc.ts";
 import { BatchWebhookBody } from "../../src/schema/webhook-event.ts";
@@ -172,6 +172,13 @@ describe("what a batch owes its webhook", () => {
     expect(await told(id, "WEBHOOK_DEAD_LETTERS")).toEqual([
       { job: name, gate: expect.any(String), of: "batch", delivery: given?.delivery_id },
     ]);
+    const notices = await told(id, "WEBHOOK_DEAD_LETTERS");
+    expect((await deliverMessages(OPEN, "webhooks-dead-letter", notices)).acked).toEqual(["0"]);
+    const line = { event: "delivery.exhausted", object: name, delivery_id: given?.delivery_id };
+    expect(logged.map((text) => JSON.parse(text) as object)).toContainEqual({
+      ...line,
+      status: 500,
+    });
     passTime(DAY_MS - 60_000);
     expect(await deliveries(id)).toHaveLength(1);
     passTime(60_000);
