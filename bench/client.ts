@@ -18,8 +18,12 @@ export function stampsIn(text: string): number[] {
 /** A user of the product. */
 export class Client extends Connections {
   async submit(job: object): Promise<string> {
+    return (await this.accepted(job)).job_id;
+  }
+
+  async accepted(job: object): Promise<JobAccepted> {
     const ask = { method: "POST", path: "/api/jobs", body: JSON.stringify(job) };
-    return (JSON.parse(await this.ask(ask, 202)) as JobAccepted).job_id;
+    return JSON.parse(await this.ask(ask, 202)) as JobAccepted;
   }
 
   async submitBatch(batch: object): Promise<BatchAccepted> {

@@ -5,14 +5,19 @@ import { percentile } from "./figures.ts";
 
 export type Ask = { path: string; method?: string; body?: string; accept?: string };
 
+/** How many connections at most, and whose key every request has. */
+type Manner = { most?: number; key?: string };
+
 /** Connections to one server, kept open. An answer with another status than expected ends the benchmark. */
 export class Connections {
   readonly #origin: string;
   readonly #agent: Agent;
+  readonly #key: Record<string, string>;
 
-  constructor(origin: string, most = Infinity) {
+  constructor(origin: string, { most = Infinity, key }: Manner = {}) {
     this.#origin = origin;
     this.#agent = new Agent({ keepAlive: true, maxSockets: most });
+    this.#key = key === undefined ? {} : { authorization: `Bearer ${key}` };
   }
 
   /** The answer once its headers are here. */
@@ -22,10 +27,10 @@ export class Connections {
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const headers =
-        method === "POST"
+        method !== "GET"
           ? { "content-type": "application/json", "content-length": Buffer.byteLength(body) }
           : { accept };
-      const options = { agent: this.#agent, method, headers };
+      const options = { agent: this.#agent, method, headers: { ...headers, ...this.#key } };
       const call = request(`${this.#origin}${path}`, options, (response) => {
         if (response.statusCode === expected) return resolve(response);
         const got = `${method} ${path}: ${response.statusCode}, expected ${expected}`;
@@ -51,7 +56,7 @@ export async function load(
   origin: string,
   plan: { connections: number; requests: number; expected: number; ask: (at: number) => Ask },
 ): Promise<Load> {
-  using connections = new Connections(origin, plan.connections);
+  using connections = new Connections(origin, { most: plan.connections });
   const latencies: number[] = [];
   const startedAt = performance.now();
   await inParallel(plan.connections, plan.requests, async (at) => {

@@ -12,6 +12,7 @@ import {
   deadLetterTables,
   measureDeadLetters,
 } from "./measure-dead-letters.ts";
+import { ESTIMATES_TITLE, estimatesTable, measureEstimates } from "./measure-estimates.ts";
 import { idleTable, measureIdle } from "./measure-idle.ts";
 import { LANES_TITLE, lanesTables, measureLanes } from "./measure-lanes.ts";
 import { measureMemory, memoryTable } from "./measure-memory.ts";
@@ -19,6 +20,7 @@ import { measureDirect, measureRelay, relayTables } from "./measure-relay.ts";
 import { measureRequests, requestTable, warmUp } from "./measure-requests.ts";
 import { measureStart, startTable } from "./measure-start.ts";
 import { measureSubscribers, subscribersTable } from "./measure-subscribers.ts";
+import { measureTenants, tenantsTable } from "./measure-tenants.ts";
 import { measureThroughput, throughputTable } from "./measure-throughput.ts";
 import { measureWebhooks, webhookTables, WEBHOOKS_TITLE } from "./measure-webhooks.ts";
 import { startProduct, startProvider } from "./processes.ts";
@@ -42,6 +44,7 @@ const SUBJECTS: Record<string, () => Promise<void>> = {
   webhooks,
   lanes,
   batches,
+  estimates,
   start,
 };
 
@@ -157,10 +160,20 @@ async function webhooks(): Promise<void> {
   print(`## ${WEBHOOKS_TITLE}`, ...webhookTables(samples));
 }
 
+/** A product for each pace, so that none has a line before it. */
+async function estimates(): Promise<void> {
+  const samples = new Samples();
+  for (const _ of rounds("estimates")) await measureEstimates(provider, samples);
+  print(`## ${ESTIMATES_TITLE}`, estimatesTable(samples));
+}
+
 async function lanes(): Promise<void> {
   const samples = new Samples();
-  for (const _ of rounds("lanes")) await measureLanes(provider, samples);
-  print(`## ${LANES_TITLE}`, ...lanesTables(samples));
+  for (const _ of rounds("lanes")) {
+    await measureLanes(provider, samples);
+    await measureTenants(provider, samples);
+  }
+  print(`## ${LANES_TITLE}`, ...lanesTables(samples), tenantsTable(samples));
 }
 
 /** A product for each round, so that none has much behind it. */

@@ -1,9 +1,13 @@
 // Made by scripts/api-types.ts from src/schema/: `npm run types`.
 
-/** exactly one of prompt and messages is required */
+/** exactly one of prompt, messages and steps is required */
 export type CreateJob = {
   prompt?: string;
   messages?: ChatMessage[];
+  /** Done one after another. What they have in common is said for the job. */
+  steps?: Step[];
+  /** Any JSON value, for the templates of the steps: `{{input.…}}`. */
+  input?: unknown;
   /** A configured model, or `<provider>/<model>`. Default `gpt-4o`. */
   model?: string;
   params?: ModelParams;
@@ -15,7 +19,7 @@ export type CreateJob = {
   callback_headers?: Record<string, string> | null;
   /** Sent besides the terminal events, which always are: `job.started`, `job.progress`. */
   webhook_events?: JobWebhookEvent[];
-  /** 1 is soonest. May not be better than the tier's own. */
+  /** 1 is soonest. May not be better than the tier's own. It chooses the lane, and goes before among the tenant's own jobs that wait in it. */
   priority?: number;
   profile?: "default" | "interactive" | "long_running";
   /** Calls each model may get. Default 3; profile `long_running` 2. */
@@ -45,7 +49,7 @@ export type JobAccepted = {
   subscribe_token: string;
   priority: "enterprise" | "pro" | "free" | "default";
   priority_level: number;
-  /** Seconds. */
+  /** Seconds until its first call is likely to begin; 86400: not known. */
   estimated_wait: number;
   submitted_at: string;
   status: "queued";
@@ -61,7 +65,7 @@ export type JobReplayed = {
   subscribe_token: string;
   priority: "enterprise" | "pro" | "free" | "default";
   priority_level: number;
-  /** Seconds. */
+  /** Seconds until its first call is likely to begin; 86400: not known. */
   estimated_wait: number;
   submitted_at: string;
   status: "already_submitted";
@@ -96,9 +100,20 @@ export type Job = {
   max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
+  /** While queued: how many jobs go before it, as far as is known. */
   queue_position?: number;
+  /** While queued: seconds until its next call is likely to begin; 86400: not known. */
   estimated_wait?: number;
   started_at?: string;
+  /** Somebody's answer, by `POST /api/jobs/:id/input`. */
+  waiting_for?: {
+    type: "approval";
+    step: string;
+    /** Names what is asked, in its answer. */
+    request_id: string;
+    message: string;
+    expires_at: string;
+  };
   partial_output?: string;
   result?: JobResult;
   completed_at?: string;
@@ -166,6 +181,34 @@ export type JobEvent =
       step: string;
     }
   | {
+      type: "step_started";
+      job_id: string;
+      seq: number;
+      at: string;
+      step: string;
+      index: number;
+      /** Of an approval: names it in its answer. */
+      request_id?: string;
+      /** Of an approval: what is asked. */
+      message?: string;
+      expires_at?: string;
+    }
+  | {
+      type: "step_completed";
+      job_id: string;
+      seq: number;
+      at: string;
+      step: string;
+      index: number;
+      /** Whose text is its output. Null: it took none. */
+      attempt: number | null;
+      output_bytes: number;
+      /** Of an approval: its answer. */
+      output?: string;
+      /** The job that this one repeats has finished it. */
+      carried?: true;
+    }
+  | {
       type: "delta";
       job_id: string;
       seq: number;
@@ -225,6 +268,8 @@ export type EventPage = {
 
 export type Attempt = {
   attempt: number;
+  /** Of a job that has several. */
+  step?: string;
   model: string;
   provider: string;
   status: "active" | "completed" | "failed" | "cancelled";
@@ -238,6 +283,42 @@ export type Attempt = {
     ttft_ms: number | null;
     provider_ms: number | null;
   };
+};
+
+export type StepView = {
+  name: string;
+  type: "llm" | "http" | "template" | "approval";
+  weight: number;
+  status: StepStatus;
+  /** How many were made at it by this job. */
+  attempts: number;
+  started_at: string | null;
+  completed_at: string | null;
+  /** Up to 20 KB. */
+  output?: string;
+  output_bytes?: number;
+  /** The output is longer than is shown; it is in the events of the job that made it. */
+  truncated?: true;
+  /** The job that this one repeats has finished it. */
+  carried?: true;
+  model?: string;
+  usage?: Usage | null;
+  /** All its calls, those for nothing too. */
+  cost_usd?: number;
+  error?: string;
+  error_code?: ErrorCode;
+  /** Of an approval: names what is asked. */
+  request_id?: string;
+};
+
+export type JobInput = {
+  /** As `waiting_for` tells it. */
+  request_id: string;
+  /** False cancels the job. */
+  approved: boolean;
+  comment?: string;
+  /** Any JSON value, for the steps that follow: `{{steps.<name>.json.data.…}}`. */
+  data?: unknown;
 };
 
 export type Delivery = {
@@ -287,6 +368,8 @@ export type Problem = {
     | "tenant-not-found"
     | "key-not-found"
     | "not-found"
+    | "input-already-given"
+    | "input-not-awaited"
     | "job-not-retryable"
     | "batch-cancelled"
     | "tenant-exists"
@@ -298,6 +381,7 @@ export type Problem = {
     | "unsupported-media-type"
     | "idempotency-key-reused"
     | "webhook-url-rejected"
+    | "step-url-rejected"
     | "upgrade-required"
     | "too-many-requests"
     | "headers-too-large"
@@ -391,6 +475,65 @@ export type ChatMessage =
             text: string;
           }[];
       tool_call_id: string;
+    };
+
+/** One step of a job that has several. */
+export type Step =
+  | {
+      type: "llm";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** Default: the job's. */
+      max_attempts?: number;
+      /** One attempt's limit. Default: the job's; `http` 30 000. */
+      timeout_ms?: number;
+      prompt?: string;
+      messages?: ChatMessage[];
+      /** Default: the job's. */
+      model?: string;
+      /** Default: the job's. */
+      params?: ModelParams;
+      fallback_models?: string[];
+    }
+  | {
+      type: "http";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** Default: the job's. */
+      max_attempts?: number;
+      /** One attempt's limit. Default: the job's; `http` 30 000. */
+      timeout_ms?: number;
+      /** Default GET. */
+      method?: "GET" | "POST";
+      /** A template of the path and the query; the origin may not hold a reference. Rules: as for webhooks. */
+      url: string;
+      /** Write-only: the values are never shown again. Rules: as for `callback_headers`. */
+      headers?: Record<string, string>;
+      /** A template of what is POSTed. */
+      body?: string;
+      /** Of the body. Default `application/json`. */
+      content_type?: string;
+      /** A longer answer fails the step. Default 262 144. */
+      max_bytes?: number;
+    }
+  | {
+      type: "template";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      template: string;
+    }
+  | {
+      type: "approval";
+      name: string;
+      /** Its part of the progress. Default 1. */
+      weight?: number;
+      /** A template of what is asked. */
+      message?: string;
+      /** Unanswered so long, the job fails with `expired`. Default: a year. */
+      expires_in_seconds?: number;
     };
 
 export type ModelParams = {
@@ -507,9 +650,20 @@ export type ListedJob = {
   max_cost_usd?: number;
   run_at?: string;
   retry_at?: string;
+  /** While queued: how many jobs go before it, as far as is known. */
   queue_position?: number;
+  /** While queued: seconds until its next call is likely to begin; 86400: not known. */
   estimated_wait?: number;
   started_at?: string;
+  /** Somebody's answer, by `POST /api/jobs/:id/input`. */
+  waiting_for?: {
+    type: "approval";
+    step: string;
+    /** Names what is asked, in its answer. */
+    request_id: string;
+    message: string;
+    expires_at: string;
+  };
   completed_at?: string;
   processing_time_ms?: number;
   timings?: {
@@ -528,6 +682,16 @@ export type ListedJob = {
   usage?: Usage;
   retained_until?: string;
 };
+
+/** `waiting`: for somebody's answer. `skipped`: the job ended before it. */
+export type StepStatus =
+  | "pending"
+  | "active"
+  | "waiting"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "skipped";
 
 /** `failed`: all attempts were used up. `gone`: the receiver answered 410. `superseded`: a notice that a later event has overtaken. */
 export type DeliveryStatus = "pending" | "delivered" | "failed" | "gone" | "superseded";

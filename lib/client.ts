@@ -5,9 +5,11 @@ import type {
   Job,
   JobAccepted,
   JobEvent,
+  JobInput,
   JobList,
   JobListQuery,
   JobReplayed,
+  StepView,
   Subscription,
 } from "./api-types.ts";
 import { Caller, delayAfter, type Ask } from "./caller.ts";
@@ -184,6 +186,19 @@ class Client {
   async attempts(jobId: string, { signal }: CallOptions = {}): Promise<Attempt[]> {
     const path = `${pathOf(jobId)}/attempts`;
     return (await this.#ask<{ attempts: Attempt[] }>({ path, signal })).attempts;
+  }
+
+  /** The steps of a job, in their order, and how far each has come; none of a job that is one call. */
+  async steps(jobId: string, { signal }: CallOptions = {}): Promise<StepView[]> {
+    const path = `${pathOf(jobId)}/steps`;
+    return (await this.#ask<{ steps: StepView[] }>({ path, signal })).steps;
+  }
+
+  /** Answers what a job waits for (its `waiting_for`). The job as it then is; well, too, where the same was answered before. */
+  answer(jobId: string, input: JobInput, { signal }: CallOptions = {}): Promise<Job> {
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify(input);
+    return this.#ask({ method: "POST", path: `${pathOf(jobId)}/input`, headers, body, signal });
   }
 
   /** What a job's webhook was sent, and is still owed. */

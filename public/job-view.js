@@ -95,6 +95,13 @@ export class JobView {
       case "progress":
         bar.value = event.progress;
         return this.#setStatus("active", event.step);
+      case "step_started":
+        if (event.message !== undefined) {
+          notes.append(textElement("li", `waits for an approval: ${event.message}`));
+        }
+        return;
+      case "step_completed":
+        return;
       case "attempt_failed":
         return this.#failAttempt(event);
       case "completed":
@@ -137,9 +144,11 @@ export class JobView {
     output.classList.remove("void");
     figures.attempt.textContent = String(attempt);
     figures.firstToken.textContent = NOT_YET;
+    this.#setStatus("active", "");
+    // A step that calls no model says nothing of who serves the job.
+    if (provider === "none") return;
     // The simulator's models carry its name already.
     served.textContent = model.startsWith(`${provider}/`) ? model : `${model}, by ${provider}`;
-    this.#setStatus("active", "");
   }
 
   /** @param {Extract<JobEvent, { type: "attempt_failed" }>} event */

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { DeliveryView } from "../src/schema/delivery.ts";
 import { Problem } from "../src/schema/error.ts";
 import { Connected, EventPage, JobEvent } from "../src/schema/event.ts";
+import { JobInput, StepView } from "../src/schema/job-steps.ts";
 import { AttemptView, CreateJob, JobAccepted, JobReplayed, JobView } from "../src/schema/job.ts";
 import { JobList, JobListQuery } from "../src/schema/listing.ts";
 import { Subscription } from "../src/schema/token.ts";
@@ -30,6 +31,8 @@ const ROOTS = [
   Connected,
   EventPage,
   AttemptView,
+  StepView,
+  JobInput,
   DeliveryView,
   Subscription,
   Problem,

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 
-import { runAttempt } from "./consumer/attempt.ts";
+import { runAttempts } from "./consumer/attempt.ts";
 import { ConfigError, configOf, type Config } from "./settings/config.ts";
 import { writeDeadLetters } from "./consumer/dead-letters.ts";
 import { deliverOwed, reportUndelivered } from "./consumer/deliveries.ts";
@@ -9,6 +9,8 @@ import { jobNamed } from "./job/job-stub.ts";
 import { logFault } from "./log.ts";
 import { permitsFor } from "./consumer/permits.ts";
 import { liveModel } from "./provider/call.ts";
+import { httpStepRunner } from "./consumer/http-step.ts";
+import { workWith } from "./consumer/work.ts";
 import { destinationOf, ring, tell } from "./queues.ts";
 import type { Reachable } from "./consumer/reach.ts";
 import { DeliveryNotice, Doorbell } from "./schema/message.ts";
@@ -43,10 +45,13 @@ export async function consume(batch: MessageBatch, env: Env, ctx: ExecutionConte
       return answerAll(readable(batch, Doorbell), env, ctx, {
         work: ({ job, message, ...told }, config) => {
           const permits = permitsFor(env, job, destination);
-          const model = liveModel(config);
+          const work = workWith(
+            liveModel(config),
+            httpStepRunner({ config, fetch, now: Date.now }),
+          );
           // A message that comes again says what its job needed when it was sent; by now that may be another provider.
           const needs = message.attempts > 1 ? null : (told.needs ?? null);
-          return runAttempt({ ...reachable(env, job), model, config, permits, needs });
+          return runAttempts({ ...reachable(env, job), work, config, permits, needs });
         },
         again: ({ job }, delay) => ring(env, destination, { job }, delay),
       });

@@ -1,6 +1,6 @@
 import { base64Url } from "./secrets/base64-url.ts";
 import type { Route } from "./domain/job.ts";
-import type { KeptRequest } from "./schema/job.ts";
+import type { CreateJob, KeptRequest } from "./schema/job.ts";
 
 /** What a job id looks like. Checked before any object is named by it. */
 export const JOB_ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -88,6 +88,19 @@ export function claimName(
 ): Promise<string> {
   const { prompt, messages = [{ role: "user", content: prompt }], params = {}, user } = request;
   return fingerprintOf({ tenant, user: user ?? null, provider, model, messages, params });
+}
+
+/** The same of a piece of work in several steps; what they are sent with is part of it, headers and all. */
+export function stepsClaimName(
+  tenant: string,
+  planned: { routes: Pick<Route, "provider" | "model">[] }[],
+  { steps, input, params = {}, user }: CreateJob,
+): Promise<string> {
+  const models = planned.map(({ routes }) =>
+    routes.map(({ provider, model }) => [provider, model]),
+  );
+  const said = { steps, input: input ?? null, params };
+  return fingerprintOf({ tenant, user: user ?? null, models, ...said });
 }
 
 /** Two requests have the same fingerprint if they say the same, in whatever order. */

@@ -1,7 +1,9 @@
 import { countsOf, type Batch } from "./domain/batch.ts";
 import type { DeliveryOutcome } from "./domain/delivery.ts";
+import { nextRoute, routeOf } from "./domain/course.ts";
 import { currentAttempt, type Job, type LogEvent } from "./domain/job.ts";
 import type { Operation } from "./domain/operation.ts";
+import { costsOf } from "./domain/view.ts";
 import type { Owed } from "./job/job-rpc.ts";
 
 /**
@@ -14,7 +16,8 @@ export function logEvent(job: Job, event: LogEvent): void {
 }
 
 function subject(job: Job): Record<string, unknown> {
-  const route = job.spec.routes[currentAttempt(job)?.route ?? job.route];
+  const attempt = currentAttempt(job);
+  const route = attempt === undefined ? nextRoute(job) : routeOf(job, attempt);
   return {
     job_id: job.spec.id,
     tenant: job.spec.tenant,
@@ -32,7 +35,16 @@ function lineOf(job: Job, event: LogEvent): Record<string, unknown> | null {
     case "started":
       return { event: "job.started", queue_ms: elapsed(job.spec.runAt, event.at) };
     case "progress":
-      return { event: "job.progressed", progress: event.progress, step: event.step };
+      // What a caller names a step is the caller's.
+      return {
+        event: "job.progressed",
+        progress: event.progress,
+        step: job.course === undefined ? event.step : undefined,
+      };
+    case "step_started":
+      return { event: "step.started", step: event.index, expires_at: event.expires_at };
+    case "step_completed":
+      return { event: "step.completed", step: event.index, bytes: event.output_bytes };
     case "delta":
       return null;
     case "attempt_failed":
@@ -48,7 +60,7 @@ function lineOf(job: Job, event: LogEvent): Record<string, unknown> | null {
         event: "job.completed",
         finish_reason: event.result.finish_reason,
         ...event.result.usage,
-        cost_usd: attempt?.costUsd,
+        cost_usd: costsOf(job.attempts).cost_usd,
         ttft_ms: attempt?.ttftMs,
         provider_ms: attempt?.providerMs,
         total_ms: elapsed(job.spec.submittedAt, event.at),

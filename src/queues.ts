@@ -67,15 +67,9 @@ function backlogIn({ backlogCount, backlogBytes, oldestMessageTimestamp }: Queue
   };
 }
 
-/** Messages waiting in each lane, as its queue last told this isolate. An estimate for people, never a decision. */
-const backlogs = new Map<Lane, { count: number; at: number }>();
-
-/** How long a count is worth telling, in milliseconds. */
-const BACKLOG_AGE_MS = 60_000;
-
-export function backlogOf(lane: Lane): number {
-  const heard = backlogs.get(lane);
-  return heard !== undefined && Date.now() - heard.at < BACKLOG_AGE_MS ? heard.count : 0;
+/** How many messages are in a lane's queue. Rejects if it does not say. */
+export async function messagesIn(env: Env, lane: Lane): Promise<number> {
+  return (await laneQueue(env, lane).metrics()).backlogCount;
 }
 
 /** Sends a job's message, at once or after `delaySeconds`. Never rejects: one that is lost is sent again by the job's alarm. */
@@ -87,11 +81,26 @@ export async function ring(
 ): Promise<void> {
   try {
     const queue = to === DEAD_LETTER ? env.DEAD_LETTERS : laneQueue(env, to);
-    const { metadata } = await queue.send(doorbell, { delaySeconds });
-    if (to === DEAD_LETTER) return;
-    backlogs.set(to, { count: metadata.metrics.backlogCount, at: Date.now() });
+    await queue.send(doorbell, { delaySeconds });
   } catch (error) {
     logFault("message.unsent", { object: doorbell.job }, error);
+  }
+}
+
+/** Messages that are sent together, at most (platform limit). */
+const MOST_TOGETHER = 100;
+
+/** The same for many jobs of a lane. */
+export async function ringAll(env: Env, lane: Lane, doorbells: Doorbell[]): Promise<void> {
+  const [first, ...others] = doorbells;
+  if (first !== undefined && others.length === 0) return ring(env, lane, first);
+  for (let from = 0; from < doorbells.length; from += MOST_TOGETHER) {
+    const together = doorbells.slice(from, from + MOST_TOGETHER);
+    try {
+      await laneQueue(env, lane).sendBatch(together.map((body) => ({ body })));
+    } catch (error) {
+      for (const { job } of together) logFault("message.unsent", { object: job }, error);
+    }
   }
 }
 

@@ -4,13 +4,13 @@ import { classify, wasTaken } from "../domain/failure.ts";
 import type { Directive, Grant, JobRpc, Leased, Settlement } from "../job/job-rpc.ts";
 import type { CallEnd, Held, Permits } from "./permits.ts";
 import type { CallOutcome } from "../provider/answer.ts";
-import type { CallModel } from "../provider/call.ts";
 import { reach, type Reachable } from "./reach.ts";
 import { Relay } from "./relay.ts";
+import type { Work } from "./work.ts";
 import type { Needs } from "../schema/message.ts";
 
 export type AttemptPorts = Reachable & {
-  model: CallModel;
+  work: Work;
   config: Config;
   permits: Permits;
   /** As its message said; null: it did not. */
@@ -20,8 +20,24 @@ export type AttemptPorts = Reachable & {
 /** Providers to be asked before a message is let go: a job has five models at most, and its route only goes on. */
 const MOST_PROVIDERS = 5;
 
+/** For so long a consumer goes on with a job's further steps: the last may take 600 s, and nobody lives longer than 900 (platform limit). */
+const GOES_ON_MS = 240_000;
+
 /** How long a lease is asked for, in milliseconds. Without one there is nothing to lose: the message comes again. */
 const ASKING_MS = 1_500;
+
+/**
+ * Carries out one attempt at a job, and where that has finished a step, the steps that follow: each as if its own message
+ * had come. What is too long for one consumer goes on by the message.
+ */
+export async function runAttempts(ports: AttemptPorts): Promise<Settlement> {
+  const until = ports.now() + GOES_ON_MS;
+  let settlement = await runAttempt(ports);
+  while (settlement.type === "retry" && settlement.goOn === true && ports.now() < until) {
+    settlement = await runAttempt({ ...ports, needs: settlement.needs ?? null });
+  }
+  return settlement;
+}
 
 /**
  * Carries out one attempt at a job, if its provider permits a call and then the job grants a lease. In this order, so a
@@ -37,13 +53,34 @@ export async function runAttempt(ports: AttemptPorts): Promise<Settlement> {
     const held = needs === null ? null : await ports.permits.ask(needs);
     if (needs !== null && held === null) return { type: "ack" };
     const provider = held?.provider ?? null;
-    const grant = await reach(ports, ASKING_MS, (job) => job.lease(token, provider));
-    if (grant?.type === "leased") return callUnder(held, grant, token, ports);
+    const grant = await reach(ports, ASKING_MS, (job) => job.lease(token, provider, true));
+    if (grant?.type === "leased" && isUnderstood(grant)) {
+      return leasedFor(grant, held, token, ports);
+    }
     if (held !== null) await ports.permits.giveBack(held);
+    if (grant?.type === "leased") return { type: "ack" };
     if (grant?.type !== "elsewhere") return withoutLease(grant);
     ({ needs } = grant);
   }
   return { type: "ack" };
+}
+
+/** A job's object of a version without steps would have them called as if they were one prompt. Its lease runs out. */
+function isUnderstood({ request, step }: Leased): boolean {
+  return (request.steps === undefined) === (step === undefined);
+}
+
+/** A permit that is not needed after all goes back: the step that it was for is finished, and this one calls no model. */
+async function leasedFor(
+  lease: Leased,
+  held: Held | null,
+  token: string,
+  ports: AttemptPorts,
+): Promise<Settlement> {
+  const isUsed = held === null || lease.route.provider === held.provider;
+  if (isUsed) return callUnder(held, lease, token, ports);
+  await ports.permits.giveBack(held);
+  return callUnder(null, lease, token, ports);
 }
 
 function withoutLease(grant: Exclude<Grant, Leased | { type: "elsewhere" }> | null): Settlement {
@@ -85,7 +122,7 @@ async function callAndReport(lease: Leased, token: string, ports: AttemptPorts):
       now,
     },
   );
-  const outcome = await ports.model(lease, (text) => relay.push(text), stop.signal);
+  const outcome = await ports.work(lease, (text) => relay.push(text), stop.signal);
   const providerMs = now() - startedAt;
   const rest = await relay.close();
   const callReport: CallReport = {
@@ -109,10 +146,12 @@ async function callAndReport(lease: Leased, token: string, ports: AttemptPorts):
 }
 
 /** What others have to know of a call. One that the provider did not take on has used nothing. */
-function endOf({ route }: Leased, outcome: CallOutcome, { taken, usage }: CallReport): CallEnd {
+function endOf({ route }: Leased, outcome: CallOutcome, report: CallReport): CallEnd {
+  const { taken, usage } = report;
   const limited = !outcome.ok && outcome.error.kind === "status" && outcome.error.status === 429;
   const used = taken ? (usage?.total_tokens ?? null) : 0;
-  const end = { model: route.model, used, limited };
+  const servedMs = outcome.ok ? report.providerMs : null;
+  const end = { model: route.model, used, limited, servedMs };
   if (outcome.learned !== undefined) return { ...end, learned: outcome.learned };
   if (outcome.ok || outcome.error.kind !== "status") return end;
   const { retryAfterMs } = outcome.error;

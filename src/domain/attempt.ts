@@ -1,20 +1,22 @@
 import type { CallReport, Part } from "./command.ts";
 import { costOf, estimatedUsage } from "./cost.ts";
+import { promptTokensAt, routeOf, timeoutOf } from "./course.ts";
 import type { Usage } from "../schema/chat.ts";
 import type { Failure } from "./failure.ts";
 import { currentAttempt, type Attempt, type Job } from "./job.ts";
 
 const encoder = new TextEncoder();
 
-/** The attempt that begins with the job's next event. */
-export function newAttempt(job: Job, token: string, now: number): Attempt {
+/** The attempt that begins with the event `startedSeq`. */
+export function newAttempt(job: Job, token: string, startedSeq: number, now: number): Attempt {
   return {
     number: job.attempts.length + 1,
     route: job.route,
+    ...(job.course === undefined ? {} : { step: job.course.done.length }),
     token,
     outcome: "running",
     startedAt: now,
-    startedSeq: job.seq + 1,
+    startedSeq,
     endedAt: null,
     ttftMs: null,
     providerMs: null,
@@ -28,9 +30,9 @@ export function newAttempt(job: Job, token: string, now: number): Attempt {
 export function renew(job: Job, now: number): Job {
   const attempt = currentAttempt(job);
   if (job.status !== "active" || attempt === undefined) return job;
-  const { leaseMs, timeoutMs } = job.spec;
+  const { leaseMs } = job.spec;
   if (job.lease.expiresAt - now > (leaseMs * 2) / 3) return job;
-  const expiresAt = Math.min(now + leaseMs, attempt.startedAt + timeoutMs + leaseMs);
+  const expiresAt = Math.min(now + leaseMs, attempt.startedAt + timeoutOf(job) + leaseMs);
   return { ...job, lease: { ...job.lease, expiresAt } };
 }
 
@@ -93,10 +95,13 @@ function metered(
   attempt: Attempt,
   report: CallReport,
 ): { usage: Usage | null; costUsd: number | null } {
-  if (report.usage === null && !report.taken) return { usage: null, costUsd: 0 };
-  const usage =
-    report.usage ?? estimatedUsage(job.spec.promptTokens, report.answerBytes ?? job.said);
-  return { usage, costUsd: costOf(job.spec.routes[attempt.route]?.price ?? null, usage) };
+  const step = job.spec.steps?.[attempt.step ?? -1];
+  // A step that calls no model has nothing to be estimated.
+  const isCall = step === undefined || step.type === "llm";
+  if (!isCall || (report.usage === null && !report.taken)) return { usage: null, costUsd: 0 };
+  const promptTokens = promptTokensAt(job, attempt.step);
+  const usage = report.usage ?? estimatedUsage(promptTokens, report.answerBytes ?? job.said);
+  return { usage, costUsd: costOf(routeOf(job, attempt)?.price ?? null, usage) };
 }
 
 function replaceLast(attempts: Attempt[], attempt: Attempt): Attempt[] {

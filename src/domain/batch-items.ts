@@ -1,8 +1,9 @@
 import type { KeptRequest } from "../schema/job.ts";
+import type { HttpPlan } from "./job.ts";
 import type { Webhook } from "./webhook.ts";
 
-/** What an item asks for, and where its events are to go. */
-export type Item = { request: KeptRequest; webhook?: Webhook };
+/** What an item asks for, where its events are to go, and what its `http` steps are sent with. */
+export type Item = { request: KeptRequest; webhook?: Webhook; httpSteps?: (HttpPlan | null)[] };
 
 /** What a batch asks for: what all its items share is there once. */
 export type BatchItems = {

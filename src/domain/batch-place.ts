@@ -1,4 +1,5 @@
 import { billOf } from "./bill.ts";
+import { hasBegun } from "./course.ts";
 import type { Job } from "./job.ts";
 
 /** Where in a batch a job is. `round`: how often its item was tried again before. */
@@ -33,13 +34,14 @@ export function toldOf(job: Job): Told | null {
   return { index, round, jobId, uid, status, promptTokens, completionTokens, costNano };
 }
 
-/** From its first call to its end a job is active to its batch: what it waits for between two calls is its own affair. */
+/** From its first call, or step, to its end a job is active to its batch: what it waits for between two calls is its own affair. */
 function toldStatusOf(job: Job): Told["status"] | null {
   switch (job.status) {
     case "queued":
     case "active":
+    case "waiting":
     case "failing":
-      return job.attempts.length === 0 ? null : "active";
+      return hasBegun(job) ? "active" : null;
     case "purged":
       // One that ended otherwise has told so before it went, and nothing ends twice.
       return "cancelled";

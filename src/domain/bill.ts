@@ -1,4 +1,5 @@
 import { sumOfUsage } from "./cost.ts";
+import { shownRoute } from "./course.ts";
 import { hasEnded, type Attempt, type Job } from "./job.ts";
 import { nanoOf } from "./money.ts";
 
@@ -24,7 +25,7 @@ export function billOf(job: Job): Bill | null {
   const { attempts, spec } = job;
   const usage = sumOfUsage(attempts.flatMap(({ usage }) => usage ?? []));
   return {
-    model: spec.routes[job.route]?.name ?? "",
+    model: shownRoute(job).name,
     user: spec.user,
     endedAt: job.endedAt,
     promptTokens: usage.prompt_tokens,

@@ -29,6 +29,10 @@ export type Command =
   | { type: "give_up" }
   /** The dead letter is written. */
   | { type: "dead_letter" }
+  /** The job has come to an approval, and this is what it asks. */
+  | { type: "ask"; message: string }
+  /** What was asked is answered. `output`: the answer as later steps read it; `digest`: the same for the same answer. */
+  | { type: "input"; requestId: string; approved: boolean; output: string; digest: string }
   | { type: "cancel"; reason: string }
   | { type: "delete" }
   /** An attempt at a delivery is over. */
@@ -45,6 +49,8 @@ export type Effect =
   | { type: "deliver" }
   /** A delivery was given up. */
   | { type: "undelivered"; deliveryId: string }
+  /** It may wait for this provider's permit, as of `since` (epoch milliseconds), and will never use one. */
+  | { type: "withdraw"; provider: string; since: number }
   | { type: "purge" }
   | { type: "forget" };
 
@@ -58,8 +64,9 @@ const OF_THE_WEBHOOK = ["settle", "replay"] as const;
 
 /** Every status lists every command it accepts; all the rest are illegal. */
 export const ACCEPTS: Record<Job["status"], readonly Command["type"][]> = {
-  queued: ["lease", "account", "give_up", "cancel", "wake", ...OF_THE_WEBHOOK],
+  queued: ["lease", "ask", "account", "give_up", "cancel", "wake", ...OF_THE_WEBHOOK],
   active: ["append", "complete", "fail", "account", "cancel", "wake", ...OF_THE_WEBHOOK],
+  waiting: ["input", "account", "cancel", "wake", ...OF_THE_WEBHOOK],
   failing: ["account", "dead_letter", "cancel", "wake", ...OF_THE_WEBHOOK],
   completed: ["account", "delete", "wake", ...OF_THE_WEBHOOK],
   failed: ["account", "dead_letter", "delete", "wake", ...OF_THE_WEBHOOK],

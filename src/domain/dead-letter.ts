@@ -1,5 +1,7 @@
 import type { BatchPlace } from "./batch-place.ts";
-import { currentAttempt, dlqIdOf, hasLetter, type Job } from "./job.ts";
+import { modelOf, providerOf } from "./course.ts";
+import { dlqIdOf, hasLetter, type HttpPlan, type Job } from "./job.ts";
+import { httpStepsOf } from "./origin.ts";
 import { textOf } from "./message-text.ts";
 import { attemptsOf } from "./view.ts";
 import type { Webhook } from "./webhook.ts";
@@ -25,6 +27,8 @@ export type DeadLetter = {
   request: KeptRequest;
   /** Where its events were to go, so that those of a job made from it go there too. */
   webhook?: Webhook;
+  /** What its `http` steps are sent with, headers sealed, for a job made from it. */
+  httpSteps?: (HttpPlan | null)[];
   /** The batch it was of, so that the batch hears of a job made from it. */
   batch?: BatchPlace;
 };
@@ -53,14 +57,13 @@ function deadLetterOf(
   now: number,
 ): DeadLetter {
   const { spec, failure } = job;
-  const served = spec.routes[currentAttempt(job)?.route ?? job.route];
   return {
     dlqId: dlqIdOf(spec),
     jobId: spec.id,
     tenant: spec.tenant,
     tier: spec.tier,
-    model: spec.routes[0]?.name ?? "",
-    provider: served?.provider ?? "",
+    model: modelOf(spec),
+    provider: providerOf(job),
     error: failure.message,
     errorCode: failure.code,
     submittedAt: spec.submittedAt,
@@ -68,12 +71,16 @@ function deadLetterOf(
     attempts: attemptsOf(job),
     request,
     ...(spec.webhook === undefined ? {} : { webhook: spec.webhook }),
+    ...httpStepsOf(spec),
     ...(spec.batch === undefined ? {} : { batch: spec.batch }),
   };
 }
 
 /** A letter as lists show it: all but what may be heavy. */
-export type LetterSummary = Omit<DeadLetter, "attempts" | "request" | "webhook" | "batch"> & {
+export type LetterSummary = Omit<
+  DeadLetter,
+  "attempts" | "request" | "webhook" | "httpSteps" | "batch"
+> & {
   /** The same for all letters that failed in the same way. */
   fingerprint: string;
   /** How many attempts were made. */
@@ -111,7 +118,7 @@ export type LetterGroup = {
 };
 
 export function summaryOf(letter: DeadLetter): LetterSummary {
-  const { attempts, request, webhook: _, batch: __, ...rest } = letter;
+  const { attempts, request, webhook: _, httpSteps: __, batch: ___, ...rest } = letter;
   return {
     ...rest,
     fingerprint: causeOf(letter),
@@ -135,11 +142,14 @@ export function causeOf(letter: Pick<DeadLetter, "errorCode" | "error" | "provid
 
 const PREVIEW_CHARS = 100;
 
-/** The first 100 characters of the prompt, or of what the user said last. */
+/** The first 100 characters of the prompt, or of what the user said last; of several steps, of the first that calls a model. */
 export function previewOf({
   prompt,
   messages = [],
-}: Pick<KeptRequest, "prompt" | "messages">): string {
+  steps = [],
+}: Pick<KeptRequest, "prompt" | "messages" | "steps">): string {
+  const call = steps.find((step) => step.type === "llm");
+  if (call !== undefined) return previewOf({ prompt: call.prompt, messages: call.messages });
   const question = messages.findLast(({ role }) => role === "user");
   const text = prompt ?? (question === undefined ? "" : textOf(question));
   // No character takes more than two units, and a prompt may have a million.

@@ -1,12 +1,13 @@
 import { endAttempt, UNREPORTED } from "./attempt.ts";
 import { bareBill } from "./bill.ts";
 import { tokensLeft } from "./budget.ts";
+import { afterWaiting, attemptsAtStep, lifeEndsAt, maxAttemptsOf, routesOf } from "./course.ts";
 import type { CallReport, Effect, Transition } from "./command.ts";
 import { iso } from "./instant.ts";
 import { OVER_BUDGET, STALLED, type Failure } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec, type Ring } from "./job.ts";
 import { retryDelayMs } from "./retry.ts";
-import { enter, next, rung } from "./step.ts";
+import { enter, next, rung } from "./next.ts";
 
 /** How long the dead-letter consumer has before the job's own alarm says the last word, in milliseconds. */
 const DEAD_LETTER_GRACE_MS = 15_000;
@@ -50,11 +51,11 @@ function nextCall(
 ): { route: number; readyAt: number } | null {
   if (failure.remedy === "give_up" || stallsOf(job) > job.spec.maxStalls) return null;
   const next = nextRoute(job, failure, jitter, now);
-  return next === null || next.readyAt >= job.spec.endBy ? null : next;
+  return next === null || next.readyAt >= lifeEndsAt(job) ? null : next;
 }
 
 function stallsOf(job: Job): number {
-  return job.attempts.filter(({ failure }) => failure?.code === STALLED.code).length;
+  return attemptsAtStep(job).filter(({ failure }) => failure?.code === STALLED.code).length;
 }
 
 function nextRoute(
@@ -63,8 +64,8 @@ function nextRoute(
   jitter: number,
   now: number,
 ): { route: number; readyAt: number } | null {
-  const calls = job.attempts.filter((attempt) => attempt.route === job.route).length;
-  if (failure.remedy === "retry" && calls < job.spec.maxAttempts) {
+  const calls = attemptsAtStep(job).filter((attempt) => attempt.route === job.route).length;
+  if (failure.remedy === "retry" && calls < maxAttemptsOf(job)) {
     // A consumer that died says nothing of the provider: no reason to wait.
     const delay =
       failure.code === "stalled"
@@ -72,7 +73,7 @@ function nextRoute(
         : retryDelayMs(calls, job.spec.backOff, failure.retryAfterMs, jitter);
     return { route: job.route, readyAt: now + delay };
   }
-  return job.route + 1 < job.spec.routes.length ? { route: job.route + 1, readyAt: now } : null;
+  return job.route + 1 < routesOf(job).length ? { route: job.route + 1, readyAt: now } : null;
 }
 
 export function giveUp(job: Job, failure: Failure, now: number, facts: Fact[]): Transition {
@@ -96,20 +97,24 @@ export function fail(job: Job, failure: Failure, letter: Ring | null, now: numbe
   return next(failed, now, [fact], effects);
 }
 
-export function cancel(job: Job, reason: string, now: number): Transition {
+/** `facts`: what comes before the end. */
+export function cancel(job: Job, reason: string, now: number, facts: Fact[] = []): Transition {
   const ended =
-    job.status === "active" ? endAttempt(job, { outcome: "cancelled" }, UNREPORTED, now) : job;
+    job.status === "active"
+      ? endAttempt(job, { outcome: "cancelled" }, UNREPORTED, now)
+      : afterWaiting(job, now);
   const letterToo = hasLetter(job);
   const cancelled = enter(ended, { status: "cancelled", endedAt: now, reason, letterToo });
-  return next(cancelled, now, [{ type: "cancelled", reason }]);
+  return next(cancelled, now, [...facts, { type: "cancelled", reason }]);
 }
 
 /** Content goes at once; the id stays taken, and answers that it was here, for as long as its key. */
 export function purge(job: Job, letterToo: boolean, now: number): Transition {
   const { spec } = job;
   const effect: Effect = { type: now < spec.keyExpiresAt ? "purge" : "forget" };
+  const { course: _, ...rest } = job;
   const bare = enter(
-    { ...job, attempts: [], step: null, outbox: [], spec: bareSpec(spec) },
+    { ...rest, attempts: [], step: null, outbox: [], spec: bareSpec(spec) },
     { status: "purged", purgedAt: now, letterToo, bill: bareBill(job) },
   );
   return next(bare, now, [], [effect]);
@@ -117,6 +122,6 @@ export function purge(job: Job, letterToo: boolean, now: number): Transition {
 
 /** Without what its owner said. Nobody is told of it any more either, so the webhook goes too. */
 function bareSpec(spec: JobSpec): JobSpec {
-  const { webhook: _, ...rest } = spec;
+  const { webhook: _, steps: __, ...rest } = spec;
   return { ...rest, user: null, metadata: {} };
 }

@@ -22,7 +22,9 @@ export type CallError =
   | { kind: "quota" }
   /** The answer reached what the job's own budget pays for. */
   | { kind: "budget" }
-  | { kind: "not_configured" };
+  | { kind: "not_configured" }
+  /** The step called nobody, or could not even be begun. */
+  | { kind: "step"; failure: Failure };
 
 /** Sorts a call's error into what it means for the job. The only place that decides what is worth another attempt. */
 export function classify(error: CallError): Failure {
@@ -47,7 +49,46 @@ export function classify(error: CallError): Failure {
       return OVER_BUDGET;
     case "not_configured":
       return nextModel("provider_unavailable", "The provider is not configured");
+    case "step":
+      return error.failure;
   }
+}
+
+/** What went wrong with a step that asks somebody else's URL. */
+export type HttpStepError =
+  | { kind: "status"; status: number; retryAfterMs: number | null }
+  | { kind: "timeout" }
+  | { kind: "unreachable" }
+  | { kind: "cut" }
+  | { kind: "too_long"; maxBytes: number }
+  /** `fault`: the end of a sentence that begins with the URL, and never repeats it. */
+  | { kind: "url"; fault: string }
+  /** Its headers were sealed under a root key that is not there. */
+  | { kind: "sealed" };
+
+/** The same for such a step. Nothing of what was sent or answered is in it. */
+export function classifyHttpStep(error: HttpStepError): Failure {
+  switch (error.kind) {
+    case "status":
+      return classifyStepStatus(error);
+    case "timeout":
+      return retry("timeout", "The step's URL did not answer in time");
+    case "unreachable":
+      return retry("provider_unavailable", "The step's URL could not be reached");
+    case "cut":
+      return retry("provider_unavailable", "The answer of the step's URL broke off");
+    case "too_long":
+      return refusedStep(`The answer of the step's URL is longer than ${error.maxBytes} bytes`);
+    case "url":
+      return refusedStep(`The step's URL is refused: it ${error.fault}`);
+    case "sealed":
+      return retry("internal", "The step's headers cannot be read");
+  }
+}
+
+/** A step that cannot succeed, however often it is tried. */
+export function refusedStep(reason: string): Failure {
+  return giveUp("provider_rejected", reason);
 }
 
 /** Whether the provider had taken the call on, so that it may bill it though it failed. */
@@ -57,6 +98,7 @@ export function wasTaken(error: CallError): boolean {
     case "unreachable":
     case "quota":
     case "not_configured":
+    case "step":
       return false;
     case "timeout":
     case "cut":
@@ -79,6 +121,22 @@ export const STALLED: Failure = {
 export const EXPIRED: Failure = {
   code: "expired",
   message: "The job was not started in time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+/** Nobody has answered what was asked. */
+export const UNANSWERED: Failure = {
+  code: "expired",
+  message: "The approval was not given in time",
+  remedy: "give_up",
+  retryAfterMs: null,
+};
+
+/** The outputs that a step refers to are more than one call can hold. */
+export const READS_TOO_MUCH: Failure = {
+  code: "provider_rejected",
+  message: "The outputs that the step refers to are too long",
   remedy: "give_up",
   retryAfterMs: null,
 };
@@ -121,6 +179,21 @@ function classifyStatus(error: Extract<CallError, { kind: "status" }>): Failure 
     return nextModel("provider_rejected", `The provider refused the model or its key ${line}`);
   }
   return giveUp("provider_rejected", `The provider rejected the request ${line}`);
+}
+
+function classifyStepStatus({
+  status,
+  retryAfterMs,
+}: Extract<HttpStepError, { kind: "status" }>): Failure {
+  if (status >= 300 && status < 400) {
+    return refusedStep(`HTTP ${status} from the step's URL; redirects are not followed`);
+  }
+  const message = `HTTP ${status} from the step's URL`;
+  if (status === 429) return { ...retry("rate_limited", message), retryAfterMs };
+  if (status === 408 || status === 425 || status >= 500) {
+    return { ...retry("provider_unavailable", message), retryAfterMs };
+  }
+  return refusedStep(message);
 }
 
 function retry(code: ErrorCode, message: string): Failure {

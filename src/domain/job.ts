@@ -4,6 +4,7 @@ import type { JobResult, Tier } from "../schema/job.ts";
 import type { BatchPlace } from "./batch-place.ts";
 import type { Bill } from "./bill.ts";
 import type { Price } from "./cost.ts";
+import { hasBegun, lifeEndsAt, type Course } from "./course.ts";
 import type { Failure } from "./failure.ts";
 import type { Lane } from "./lane.ts";
 import { isPending, lastGivenUpAt, outboxRingsAt, type Outbox } from "./outbox.ts";
@@ -12,6 +13,39 @@ import type { Webhook } from "./webhook.ts";
 
 /** One model a job may call: as the caller named it, who serves it, what it is called there, and what it cost at submission. */
 export type Route = { name: string; provider: string; model: string; price: Price | null };
+
+/**
+ * One step of a job that has several, as it was fixed at submission. What it says is a template, and stays in the request.
+ *
+ * `type` as in schema/step.ts. Spans in milliseconds.
+ */
+export type PlannedStep = {
+  name: string;
+  type: "llm" | "http" | "template" | "approval";
+  /** Its part of the progress, of the sum of all. */
+  weight: number;
+  /** Runs it may get, of each model if it calls any. */
+  maxAttempts: number;
+  /** Of one run. */
+  timeoutMs: number;
+  /** The models it may call, the one asked for first; none unless it is `llm`. */
+  routes: Route[];
+  /** What its own text, with the job's input, is likely to count; the outputs it reads come on top. 0 unless it is `llm`. */
+  promptTokens: number;
+  /** Most tokens of its answer. 0 unless it is `llm`. */
+  answerTokens: number;
+  /** The earlier steps whose outputs it refers to, by index, once for each time it does. */
+  reads: number[];
+  /** How long an approval is waited for. Absent in the others. */
+  expiresMs?: number;
+  /** The headers an `http` step sends, sealed. Absent: there are none. */
+  headers?: string;
+  /** The origin the job was submitted to: no `http` step may ask it. Absent in the others. */
+  submittedTo?: string;
+};
+
+/** What an `http` step is sent with besides what its templates say. */
+export type HttpPlan = Pick<PlannedStep, "headers" | "submittedTo">;
 
 /** What was fixed at submission. Instants are epoch milliseconds; those of submission by the Worker's clock. */
 export type JobSpec = {
@@ -27,8 +61,10 @@ export type JobSpec = {
   /** The submission's key, and a digest of its payload: together they tell a replay from a reuse. */
   idempotencyKey: string | null;
   fingerprint: string;
-  /** The model asked for, then its fallbacks. */
+  /** The model asked for, then its fallbacks. Of a job of several steps: those of the first step that calls any; else none. */
   routes: Route[];
+  /** Absent: the job is one call. */
+  steps?: PlannedStep[];
   /** Calls each route may get. */
   maxAttempts: number;
   /** Consumers that may die or go silent on it; one more, and it is given up. */
@@ -63,7 +99,10 @@ export type JobSpec = {
 /** One call to a model, numbered from 1. */
 export type Attempt = {
   number: number;
+  /** Index into the models it could call: the job's or, of a job of several steps, its step's. */
   route: number;
+  /** Index of its step. Absent: the job is one call. */
+  step?: number;
   /** Of its lease: by it a consumer that was stopped still accounts for its call. */
   token: string;
   outcome: "running" | "completed" | "failed" | "cancelled";
@@ -88,6 +127,8 @@ export type Phase =
   /** `ringAt`: when to send the queue message again, should the last one be lost. */
   | ({ status: "queued"; readyAt: number } & Ring)
   | { status: "active"; lease: Lease }
+  /** For an approval, until `expiresAt`; `message`: what is asked. */
+  | { status: "waiting"; since: number; expiresAt: number; message: string }
   /** Given up, and the dead-letter consumer is told; at `endAt` it fails even if that consumer never comes. */
   | { status: "failing"; failure: Failure; endAt: number }
   | { status: "completed"; endedAt: number; answer: Answer }
@@ -112,11 +153,13 @@ export type Job = {
   appended: number;
   /** Bytes of UTF-8 in them. */
   said: number;
-  /** Index into `spec.routes`. */
+  /** Index into the models it may call now: `spec.routes` or, of a job of several steps, its step's. */
   route: number;
   attempts: Attempt[];
   progress: number;
   step: string | null;
+  /** Absent: the job is one call. */
+  course?: Course;
   /** What its webhook is owed. */
   outbox: Outbox;
 } & Phase;
@@ -180,6 +223,7 @@ export function retainedUntil(job: Job): number | null {
       return Math.max(least, job.endedAt + job.spec.failedRetentionMs);
     case "queued":
     case "active":
+    case "waiting":
     case "failing":
     case "purged":
       return null;
@@ -190,9 +234,11 @@ export function retainedUntil(job: Job): number | null {
 export function dueAt(job: Job): number | null {
   switch (job.status) {
     case "queued":
-      return job.attempts.length === 0 ? job.spec.startBy : job.spec.endBy;
+      return hasBegun(job) ? lifeEndsAt(job) : job.spec.startBy;
     case "active":
-      return Math.min(job.lease.expiresAt, job.spec.endBy);
+      return Math.min(job.lease.expiresAt, lifeEndsAt(job));
+    case "waiting":
+      return job.expiresAt;
     case "failing":
       return job.endAt;
     case "failed":

@@ -10,3 +10,27 @@ export function laneOf(priorityLevel: number, profile: Profile): Lane {
   if (priorityLevel <= 3) return "high";
   return priorityLevel <= 7 ? "normal" : "low";
 }
+
+/** Priorities from here on are for work that can wait. */
+const FIRST_LOW = 8;
+
+/** Of who does not say, as consumers and rows of older versions do not. */
+export const UNSAID_PRIORITY = 5;
+
+/**
+ * The lines in which jobs wait at a provider, the best first: one for each lane, and in the lane of long jobs one apart for those
+ * that can wait, who must never have all of its places.
+ */
+export const LINES = [...LANES, "long_low"] as const;
+export type Line = (typeof LINES)[number];
+
+export function lineOf({ lane, priority = UNSAID_PRIORITY }: InLine): Line {
+  return lane === "long" && priority >= FIRST_LOW ? "long_low" : lane;
+}
+
+type InLine = { lane: Lane; priority?: number | undefined };
+
+/** The lane a line belongs to. */
+export function laneOfLine(line: Line): Lane {
+  return line === "long_low" ? "long" : line;
+}

@@ -1,4 +1,5 @@
 import type { JobStatus, JobView } from "../schema/job.ts";
+import { modelOf } from "./course.ts";
 import { hasEnded, type Job } from "./job.ts";
 import { viewOf } from "./view.ts";
 
@@ -27,12 +28,12 @@ export function listingOf(job: Job, now: number): Listing | null {
   return {
     ...listingKeyOf(job),
     status: hasEnded(job) ? (job.status as ListingStatus) : "open",
-    view: viewOf(job, now, 0),
+    view: viewOf(job, now),
   };
 }
 
 export function listingKeyOf({ spec }: Job): ListingKey {
-  return { jobId: spec.id, model: spec.routes[0]?.name ?? "", submittedAt: spec.submittedAt };
+  return { jobId: spec.id, model: modelOf(spec), submittedAt: spec.submittedAt };
 }
 
 /** A place in the order of the list. */

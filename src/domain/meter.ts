@@ -14,6 +14,11 @@ export function burstOf(limit: number): number {
   return Math.max(limit < 5 ? 1 : 2, limit * BURST_SHARE);
 }
 
+/** What accrues in a second. One more than the limit's rest: a whole bucket takes at least a burst less than one, and no part of one is used. */
+export function accrualOf(limit: number): number {
+  return ((limit + 1 - burstOf(limit)) * 1_000) / MINUTE_MS;
+}
+
 /**
  * One kind of thing a provider counts by the minute, requests or tokens: a bucket that fills evenly.
  *
@@ -42,9 +47,8 @@ export class Meter {
   accrue(ms: number): void {
     const limit = this.#limit;
     if (limit === null) return;
-    // One more than the limit's rest: a whole bucket takes at least a burst less than one, and no part of one is used.
-    const perMs = (limit + 1 - burstOf(limit)) / MINUTE_MS;
-    this.#level = Math.min(this.#level + ms * perMs, burstOf(limit) - this.#taken);
+    const accrued = (ms * accrualOf(limit)) / 1_000;
+    this.#level = Math.min(this.#level + accrued, burstOf(limit) - this.#taken);
   }
 
   /** How much there is to take, in whole. */
@@ -64,7 +68,7 @@ export class Meter {
     const needed = Math.min(amount + leave * burst, burst) - EPSILON;
     if (this.#level >= needed) return 0;
     if (needed > burst - this.#taken) return Infinity;
-    return ((needed - this.#level) * MINUTE_MS) / (limit + 1 - burst);
+    return ((needed - this.#level) * 1_000) / accrualOf(limit);
   }
 
   take(amount: number): void {
@@ -82,6 +86,7 @@ export class Meter {
 
   /** So much less was used than was taken; negative: more. */
   correct(rest: number): void {
+    if (this.#limit === null) return;
     this.#level += rest;
     this.accrue(0);
   }

@@ -1,52 +1,34 @@
-import type { Lane } from "./lane.ts";
+import { lineOf, type Lane, type Line } from "./lane.ts";
 import { burstOf } from "./meter.ts";
+import { Once } from "./once.ts";
+import type { News, Permit, Spared, Verdict, Wish, WishKey } from "./permit.ts";
+import { lifeMs, QUIET_MS, RESERVED_MS, USE_MS } from "./permit-life.ts";
 import { LEAVES, Permits, type Amount, type Limits } from "./permits.ts";
-import { Turns, type Turn } from "./turns.ts";
+import { Places, type Concurrency } from "./places.ts";
+import { Pressure } from "./pressure.ts";
+import { Reservations, type Reserved } from "./reservations.ts";
+import { Waiting, type ParkedJobs } from "./waiting.ts";
 
-/** A job that wants to call a provider. `since`: when it became due, so that of a tenant's jobs the first is first. */
-export type Wish = { job: string; lane: Lane; tenant: string; tokens: number; since: number };
+/** How a lane stands: how many of its calls are under way at the provider, and how many may be at once. */
+export type Standing = { running: number; concurrency: number };
 
-/** The jobs that wait for a permit. To add one that is there changes nothing. */
-export interface ParkedJobs {
-  add(wish: Wish): void;
-  remove(wish: Wish): void;
-  /** The first of a tenant's in a lane. */
-  first(turn: Turn): Wish | null;
-  /** Each lane and tenant of whom there is one. */
-  turns(): Turn[];
-}
-
-/**
- * Permits for so many calls and tokens, for as long as `lifeMs` after they were asked for. `id` null: nobody counts them, for
- * there is no limit.
- */
-export type Permit = Amount & { id: string | null; lifeMs: number };
-
-/** `parked`: the job will be rung for when it is its turn. */
-export type Verdict = { type: "granted"; permit: Permit } | { type: "parked" };
-
-/** From the word that a job may call to the call: the way of the word (permits.ts), and the job's lease (attempt.ts). */
-const USE_MS = 3_500;
-
-/** How long permits may be kept for calls to come: by one who has a block of them, and by one to whom there is no limit. */
-const BLOCK_LIFE_MS = 5_000;
-const UNLIMITED_LIFE_MS = 10_000;
-
-/** After so long nothing that was ever granted is still to be used. */
-export const ALL_USED_MS = BLOCK_LIFE_MS + USE_MS;
-
-/** Blocks that make up a minute's limit. */
-const BLOCKS_PER_MINUTE = 600;
-
-/** How long a permit is kept for a job that was rung for: its message must come through its queue. */
-const RESERVED_MS = 30_000;
-
-/** Turns at once, and how soon there are more: so many messages can be sent in that time. */
-const MOST_TURNS = 100;
+/** Turns at once, and how soon there are more: so many messages can be sent in that time, a hundred together. */
+const MOST_TURNS = 500;
 const NEXT_TURNS_MS = 100;
+
+/** Of a lane's burst, and of its places, this part may be reserved and not fetched: messages are under way for a while. */
+const UNFETCHED_SHARE = 1 / 2;
 
 /** What a turn counts where nothing is limited. */
 const FREE_COST = 0.001;
+
+/** `restedSince`: nothing is out, and has been used, since then. */
+export type DeskSettings = {
+  limits: Limits;
+  concurrency: Concurrency;
+  restedSince: number;
+  era: string;
+};
 
 /**
  * Gives out the permits of one provider, and knows whose turn it is. Pure but for its memory: it is told the time, and what
@@ -54,10 +36,12 @@ const FREE_COST = 0.001;
  * it is not its turn.
  */
 export class PermitDesk {
-  readonly #parked: ParkedJobs;
+  readonly #waiting: Waiting;
   readonly #permits: Permits;
-  readonly #turns = new Turns();
-  readonly #reserved = new Map<string, { id: string; lane: Lane; until: number }>();
+  readonly #places: Places;
+  readonly #reserved = new Reservations();
+  readonly #pressure = new Pressure();
+  readonly #once = new Once();
   readonly #era: string;
   #ids = 0;
   #rings: Wish[] = [];
@@ -65,16 +49,21 @@ export class PermitDesk {
   #blockedUntil = 0;
 
   /** `era`: no other desk of this provider ever had it. */
-  constructor(parked: ParkedJobs, limits: Limits, restedSince: number, era: string) {
-    this.#parked = parked;
+  constructor(parked: ParkedJobs, { limits, concurrency, restedSince, era }: DeskSettings) {
+    this.#waiting = new Waiting(parked);
     this.#permits = new Permits(limits, restedSince);
+    this.#places = new Places(concurrency);
     this.#era = era;
-    for (const turn of parked.turns()) this.#turns.join(turn);
+  }
+
+  /** Whether calls and tokens are as many as one likes. */
+  get unlimited(): boolean {
+    return this.#permits.unlimited;
   }
 
   /** What has changed of the rules. */
   rule(rules: { limits: Limits; paused: boolean; blockedUntil: number }, now: number): void {
-    this.#permits.pass(now);
+    this.#pass(now);
     this.#permits.limits = rules.limits;
     this.#isPaused = rules.paused;
     this.#blockedUntil = rules.blockedUntil;
@@ -82,33 +71,58 @@ export class PermitDesk {
 
   /** `most`: calls the asker has use for. Safe to repeat: a permit that nobody heard of counts as used. */
   ask(wish: Wish, most: number, now: number): Verdict {
+    this.#pressure.heard(now);
     this.#pass(now);
-    if (this.#claim(wish.job) && this.#isOpen(now)) return this.#grant(wish, 1, now);
-    const amount = amountOf(wish);
-    const isFree = this.#isOpen(now) && this.#turns.lanes.length === 0;
-    if (isFree && this.#permits.waitMs(amount, LEAVES[wish.lane]) === 0) {
-      return this.#grant(wish, most, now);
+    const fetched = this.#isOpen(now) ? this.#fetch(wish, most) : this.#drop(wish);
+    if (fetched !== null) {
+      const verdict = this.#grant(wish, fetched, now, true);
+      this.serve(now);
+      return verdict;
     }
-    this.#parked.add(wish);
-    this.#turns.join(wish);
+    const line = lineOf(wish);
+    const isFree = this.#isOpen(now) && this.#places.hasRoom(line) && !this.#isAwaited(line);
+    if (isFree && this.#permits.waitMs(amountOf(wish), LEAVES[line]) === 0) {
+      const block = this.#waiting.lines.length === 0 ? this.#blockOf(wish) : 1;
+      return this.#grant(wish, timesOf(wish, Math.max(1, Math.min(most, block))), now);
+    }
+    this.#waiting.add(wish);
     this.serve(now);
-    if (!this.#claim(wish.job)) return { type: "parked" };
+    const reserved = this.#release(this.#reserved.take(line, wish.job));
+    if (reserved === null) return { type: "parked", ...this.#spared(now) };
     this.#rings = this.#rings.filter(({ job }) => job !== wish.job);
-    return this.#grant(wish, 1, now);
+    return this.#grant(wish, reserved, now);
   }
 
-  /** What is left of permits that will not be used. */
-  giveBack(id: string, rest: Amount, now: number): void {
+  /** The jobs of these wishes wait. How the asker is to spare the desk from now on. Safe to repeat. */
+  park(wishes: readonly Wish[], line: Line, now: number): Spared {
+    this.#pressure.heard(now);
     this.#pass(now);
-    this.#permits.settle(id, rest);
+    for (const wish of wishes) this.#waiting.add(wish);
+    this.serve(now);
+    return this.#waiting.lines.includes(line) ? this.#spared(now) : {};
+  }
+
+  /** The job of this wish waits no more. One that was rung for already gives its permit back when its message comes. Safe to repeat. */
+  withdraw(wish: WishKey, now: number): void {
+    this.#pressure.heard(now);
+    this.#waiting.remove(wish);
+  }
+
+  /** What became of permits. Safe to repeat, but for tokens that come without an id. */
+  hear({ spent, remaining, tokens, id: told }: News, now: number): void {
+    if (spent.length + remaining.length === 0 && tokens === 0) return;
+    this.#pressure.heard(now);
+    this.#pass(now);
+    for (const { id, rest } of spent) this.#permits.settle(id, rest);
+    for (const { id, calls } of remaining) this.#places.keep(id, calls);
+    const isFirst = told === undefined || this.#once.isFirst(told, now);
+    if (tokens !== 0 && isFirst) this.#permits.correct(tokens);
     this.serve(now);
   }
 
-  /** So many tokens fewer were used than was foreseen; negative: more. */
-  correct(tokens: number, now: number): void {
-    this.#pass(now);
-    this.#permits.correct(tokens);
-    this.serve(now);
+  /** As of when the desk was last told the time. To ask changes nothing. */
+  standing(lane: Lane): Standing {
+    return { running: this.#places.taken(lane), concurrency: this.#places.concurrency[lane] };
   }
 
   /** Reserves permits for those whose turn it is, as far as there are any. */
@@ -118,15 +132,14 @@ export class PermitDesk {
     for (let turns = 0; turns < MOST_TURNS; turns++) {
       const next = this.#next();
       if (next === null || this.#waitMs(next) > 0) return;
-      this.#parked.remove(next);
-      this.#turns.took(next, this.#shareOf(next.tokens) || FREE_COST);
-      if (this.#parked.first(next) === null) this.#turns.leave(next);
+      this.#waiting.took(next, this.#permits.shareOf(next.tokens) || FREE_COST);
       // Parked twice, under two times of being due: one permit is all it can use.
-      if (this.#reserved.has(next.job)) continue;
+      if (this.#reserved.has(lineOf(next), next.job)) continue;
       const id = this.#newId();
       const until = now + RESERVED_MS;
       this.#permits.take(id, amountOf(next), { until, unused: true });
-      this.#reserved.set(next.job, { id, lane: next.lane, until });
+      this.#places.take(id, { line: lineOf(next), calls: 1, until });
+      this.#reserved.add(lineOf(next), next.job, { id, tokens: next.tokens, until });
       this.#rings.push(next);
     }
   }
@@ -138,88 +151,125 @@ export class PermitDesk {
     return rings;
   }
 
+  /** How many calls of so many tokens may begin at once in this lane. */
+  room(lane: Lane, tokens: number, now: number): number {
+    this.#pass(now);
+    return this.#permits.room(tokens, LEAVES[lane]);
+  }
+
   /** When `serve` is to be called again; Infinity: somebody else will see to that. */
   serveAt(now: number): number {
-    if (this.#isPaused || this.#turns.lanes.length === 0) return Infinity;
+    if (this.#isPaused || this.#waiting.lines.length === 0) return Infinity;
     if (now < this.#blockedUntil) return this.#blockedUntil;
     const next = this.#next();
-    const untils = [...this.#reserved.values()].map(({ until }) => until);
-    if (next === null) return Math.min(Infinity, ...untils);
+    if (next === null) {
+      return Math.min(this.#places.nextUntil(this.#waiting.lines), this.#reserved.nextUntil());
+    }
     return now + Math.max(NEXT_TURNS_MS, Math.ceil(this.#waitMs(next)));
   }
 
   #pass(now: number): void {
     this.#permits.pass(now);
-    for (const [job, { until }] of this.#reserved) if (until <= now) this.#reserved.delete(job);
+    this.#places.pass(now);
+    this.#reserved.pass(now);
   }
 
   #isOpen(now: number): boolean {
     return !this.#isPaused && now >= this.#blockedUntil;
   }
 
-  /** Takes the job's reserved permit back, so that it can be granted. False: there is none. */
-  #claim(job: string): boolean {
-    const reserved = this.#reserved.get(job);
-    if (reserved === undefined) return false;
-    this.#reserved.delete(job);
-    this.#permits.settle(reserved.id, { requests: Infinity, tokens: Infinity });
-    return true;
+  /**
+   * What is reserved for the job, so that it can be granted; null: nothing is. Where permits come in blocks it has some of other jobs'
+   * with it, for those that come to the same asker, and a job that was rung for and whose own another has is granted what is there.
+   */
+  #fetch(wish: Wish, most: number): Amount | null {
+    const { job, tokens, rung = false } = wish;
+    const line = lineOf(wish);
+    const largest = this.#places.isQuiet(line) ? this.#permits.largestBlock(tokens) : 1;
+    const own = this.#release(this.#reserved.take(line, job));
+    if (own === null && !(rung && largest > 1)) return null;
+    const fetched = own ?? { requests: 0, tokens: 0 };
+    const block = Math.max(1, Math.min(most, largest));
+    while (fetched.requests < block) {
+      const other = this.#release(this.#reserved.takeOldest(line));
+      if (other === null) break;
+      fetched.requests += 1;
+      fetched.tokens += other.tokens;
+    }
+    return fetched.requests === 0 ? null : fetched;
   }
 
-  #grant({ lane, tokens }: Wish, most: number, now: number): Verdict {
-    if (this.#permits.unlimited) {
-      const permit = { id: null, requests: Infinity, tokens: Infinity, lifeMs: UNLIMITED_LIFE_MS };
-      return { type: "granted", permit };
-    }
-    const requests = Math.max(1, Math.min(most, this.#blockOf(lane, tokens)));
-    const amount = { requests, tokens: tokens * requests };
+  /** Nothing is granted now: what is reserved for the job comes back, and it waits anew. */
+  #drop(wish: WishKey): null {
+    this.#release(this.#reserved.take(lineOf(wish), wish.job));
+    return null;
+  }
+
+  /** Its permit and place come back. */
+  #release(reserved: Reserved | null): Amount | null {
+    if (reserved === null) return null;
+    this.#permits.settle(reserved.id, { requests: Infinity, tokens: Infinity });
+    this.#places.keep(reserved.id, 0);
+    return { requests: 1, tokens: reserved.tokens };
+  }
+
+  #grant(wish: Wish, amount: Amount, now: number, contested = false): Verdict {
+    const { lastsMs = 0 } = wish;
+    const line = lineOf(wish);
+    const { requests } = amount;
     const id = this.#newId();
-    const lifeMs = requests === 1 ? 0 : BLOCK_LIFE_MS;
-    this.#permits.take(id, amount, { until: now + lifeMs + USE_MS, unused: false });
-    const { limits } = this.#permits;
-    const given = limits.tokens === null ? { requests, tokens: Infinity } : amount;
-    return { type: "granted", permit: { id, ...given, lifeMs } };
+    const restMs = contested ? this.#pressure.restMs(now) : null;
+    const aheadMs = requests === 1 ? 0 : lifeMs(this.#permits.unlimited, restMs);
+    const usedBy = now + aheadMs + USE_MS;
+    this.#permits.take(id, amount, { until: usedBy, unused: false });
+    this.#places.take(id, { line, calls: requests, until: usedBy + lastsMs });
+    const quietMs = this.#places.isQuiet(line) ? QUIET_MS : 0;
+    const given = this.#permits.limits.tokens === null ? { requests, tokens: Infinity } : amount;
+    const permit: Permit = { id, ...given, lifeMs: aheadMs, lastsMs, quietMs };
+    return { type: "granted", permit: contested ? { ...permit, rung: true } : permit };
+  }
+
+  #spared(now: number): Spared {
+    const restMs = this.#pressure.restMs(now);
+    return restMs === 0 ? {} : { restMs };
   }
 
   /** As large as need be for few calls of the desk, and never so large that another isolate finds nothing. */
-  #blockOf(lane: Lane, tokens: number): number {
-    const half = this.#permits.room(tokens, LEAVES[lane]) / 2;
-    return Math.floor(Math.min(half, 1 / (this.#shareOf(tokens) * BLOCKS_PER_MINUTE)));
+  #blockOf(wish: Wish): number {
+    const { tokens } = wish;
+    const line = lineOf(wish);
+    const half = this.#permits.room(tokens, LEAVES[line]) / 2;
+    return Math.floor(Math.min(half, this.#permits.largestBlock(tokens), this.#places.block(line)));
+  }
+
+  /** Whether somebody waits whom this wish must not overtake: of its own line, or of one that has places. */
+  #isAwaited(line: Line): boolean {
+    return this.#waiting.lines.some((other) => other === line || this.#places.hasRoom(other));
   }
 
   /**
-   * Whose turn it is. A lane that has not fetched what is reserved for it is passed over: its consumers are busy, and
-   * permits that lie there are kept from the others.
+   * Whose turn it is. A lane that has no place is passed over, and one that has not fetched what is reserved for it: its consumers
+   * are busy, and permits that lie there are kept from the others.
    */
   #next(): Wish | null {
-    const { requests } = this.#permits.limits;
-    const most = requests === null ? Infinity : Math.max(1, burstOf(requests) / 2);
-    const lanes = this.#turns.lanes.filter((lane) => this.#reservedFor(lane) < most);
-    for (;;) {
-      const turn = this.#turns.next(lanes);
-      if (turn === null) return null;
-      const first = this.#parked.first(turn);
-      if (first !== null) return first;
-      this.#turns.leave(turn);
-    }
+    const lines = this.#waiting.lines.filter(
+      (line) => this.#places.hasRoom(line) && this.#reserved.count(line) < this.#mostReserved(line),
+    );
+    return this.#waiting.next(lines);
   }
 
-  #reservedFor(lane: Lane): number {
-    return [...this.#reserved.values()].filter((reserved) => reserved.lane === lane).length;
+  #mostReserved(line: Line): number {
+    const { requests } = this.#permits.limits;
+    const ofRequests = requests === null ? Infinity : burstOf(requests) * UNFETCHED_SHARE;
+    const ofPlaces = this.#places.most(line) * UNFETCHED_SHARE;
+    return Math.max(1, Math.min(ofRequests, ofPlaces));
   }
 
   /** What a lane leaves is left for better ones. Where those wait themselves, whose turn it is has the next permit. */
   #waitMs(wish: Wish): number {
-    const isBest = this.#turns.lanes[0] === wish.lane;
-    return this.#permits.waitMs(amountOf(wish), isBest ? LEAVES[wish.lane] : 0);
-  }
-
-  /** The part of a minute's limit that a call takes, of requests or tokens whichever is more. */
-  #shareOf(tokens: number): number {
-    const { limits } = this.#permits;
-    const ofRequests = limits.requests === null ? 0 : 1 / limits.requests;
-    const ofTokens = limits.tokens === null ? 0 : tokens / limits.tokens;
-    return Math.max(ofRequests, ofTokens);
+    const line = lineOf(wish);
+    const isBest = this.#waiting.lines[0] === line;
+    return this.#permits.waitMs(amountOf(wish), isBest ? LEAVES[line] : 0);
   }
 
   #newId(): string {
@@ -230,4 +280,8 @@ export class PermitDesk {
 
 function amountOf({ tokens }: Wish): Amount {
   return { requests: 1, tokens };
+}
+
+function timesOf({ tokens }: Wish, requests: number): Amount {
+  return { requests, tokens: tokens * requests };
 }

@@ -1,4 +1,4 @@
-import type { Lane } from "./lane.ts";
+import type { Line } from "./lane.ts";
 import { Meter } from "./meter.ts";
 
 /** What a provider allows in a minute; null: as much as one likes. */
@@ -8,10 +8,19 @@ export type Limits = { requests: number | null; tokens: number | null };
 export type Amount = { requests: number; tokens: number };
 
 /**
- * What each lane must leave of the burst: so bulk work never uses up what a job of a better lane needs to begin at once,
+ * What each line must leave of the burst: so bulk work never uses up what a job of a better lane needs to begin at once,
  * and has all that accrues nevertheless.
  */
-export const LEAVES: Record<Lane, number> = { high: 0, normal: 0.1, low: 0.2, long: 0.2 };
+export const LEAVES: Record<Line, number> = {
+  high: 0,
+  normal: 0.1,
+  low: 0.2,
+  long: 0.2,
+  long_low: 0.2,
+};
+
+/** Blocks that make up a minute's limit. */
+const BLOCKS_PER_MINUTE = 600;
 
 /** Permits that are out. `unused`: should nobody say a word of them, they were not used. */
 type Out = Amount & { until: number; unused: boolean };
@@ -31,6 +40,8 @@ export class Permits {
   readonly #tokens = new Meter();
   readonly #out = new Map<string, Out>();
   #now: number;
+  /** Nothing of what is out is over by its time before this. */
+  #noneBefore = Infinity;
 
   /** `restedSince`: nothing is out, and has been used, since then. */
   constructor(limits: Limits, restedSince: number) {
@@ -57,11 +68,7 @@ export class Permits {
 
   /** Brings everything up to now, in the order in which it happened. A clock that goes back stands still. */
   pass(now: number): void {
-    const over = [...this.#out].filter(([, { until }]) => until <= now);
-    for (const [id, { requests, tokens, until, unused }] of over.toSorted(byUntil)) {
-      this.#accrue(until);
-      this.settle(id, unused ? { requests, tokens } : undefined);
-    }
+    if (now >= this.#noneBefore) this.#endBy(now);
     this.#accrue(now);
   }
 
@@ -80,8 +87,23 @@ export class Permits {
     return Math.max(0, Math.min(this.#requests.free(leave), calls));
   }
 
+  /** The part of a minute's limit that a call takes, of requests or tokens whichever is more. */
+  shareOf(tokens: number): number {
+    const { limits } = this;
+    const ofRequests = limits.requests === null ? 0 : 1 / limits.requests;
+    const ofTokens = limits.tokens === null ? 0 : tokens / limits.tokens;
+    return Math.max(ofRequests, ofTokens);
+  }
+
+  /** Calls of so many tokens in one block; fewer than 1: there are no blocks. */
+  largestBlock(tokens: number): number {
+    return Math.floor(1 / (this.shareOf(tokens) * BLOCKS_PER_MINUTE));
+  }
+
   take(id: string, amount: Amount, { until, unused }: Pick<Out, "until" | "unused">): void {
+    if (this.unlimited) return;
     this.#out.set(id, { ...amount, until, unused });
+    this.#noneBefore = Math.min(this.#noneBefore, until);
     this.#requests.take(amount.requests);
     this.#tokens.take(amount.tokens);
   }
@@ -100,6 +122,15 @@ export class Permits {
     this.#tokens.correct(tokens);
   }
 
+  #endBy(now: number): void {
+    const over = [...this.#out].filter(([, { until }]) => until <= now);
+    for (const [id, { requests, tokens, until, unused }] of over.toSorted(byUntil)) {
+      this.#accrue(until);
+      this.settle(id, unused ? { requests, tokens } : undefined);
+    }
+    this.#noneBefore = this.#firstUntil();
+  }
+
   #accrue(now: number): void {
     const ms = Math.max(0, now - this.#now);
     this.#requests.accrue(ms);
@@ -108,7 +139,10 @@ export class Permits {
   }
 
   #nextBackMs(): number {
-    const untils = [...this.#out.values()].map(({ until }) => until);
-    return Math.max(1, Math.min(...untils) - this.#now);
+    return Math.max(1, this.#firstUntil() - this.#now);
+  }
+
+  #firstUntil(): number {
+    return [...this.#out.values()].reduce((first, { until }) => Math.min(first, until), Infinity);
   }
 }

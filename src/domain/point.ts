@@ -1,4 +1,5 @@
-import { currentAttempt, type Job } from "./job.ts";
+import { modelOf, providerOf } from "./course.ts";
+import type { Job } from "./job.ts";
 import type { StatsFact } from "./stats.ts";
 
 /** A data point as Analytics Engine takes it: one index, blobs and doubles by their places. */
@@ -17,15 +18,14 @@ const UNMEASURED = -1;
 export function pointOf(job: Job, fact: StatsFact): Point | null {
   if (fact.type === "undelivered") return null;
   const { spec } = job;
-  const route = spec.routes[currentAttempt(job)?.route ?? job.route];
   const end = fact.type === "ended" ? fact : null;
   const errorCode = fact.type === "started" ? null : fact.errorCode;
   return {
     indexes: [cut(spec.tenant)],
     blobs: [
       fact.type,
-      spec.routes[0]?.name ?? "",
-      route?.provider ?? "",
+      modelOf(spec),
+      providerOf(job),
       end?.status ?? "",
       errorCode ?? "",
       spec.lane,

@@ -1,4 +1,5 @@
 import { sumOfUsage } from "./cost.ts";
+import { modelOf, providerOf, shownRoute, timeoutOf } from "./course.ts";
 import { currentAttempt, type Job, type LogEvent } from "./job.ts";
 import type { JobEnded, StatsFact } from "./stats.ts";
 import { viewOf } from "./view.ts";
@@ -15,7 +16,7 @@ export function statsFactOf(name: string, job: Job, event: LogEvent): StatsFact 
       const startedAt = Date.parse(event.at);
       const queueMs = event.attempt === 1 ? Math.max(0, startedAt - spec.runAt) : null;
       // A lease is never renewed beyond the attempt's own time by more than one lease.
-      const expiresAt = startedAt + spec.timeoutMs + spec.leaseMs;
+      const expiresAt = startedAt + timeoutOf(job) + spec.leaseMs;
       return { type: "started", job: name, lane: spec.lane, queueMs, expiresAt };
     }
     case "attempt_failed":
@@ -29,6 +30,8 @@ export function statsFactOf(name: string, job: Job, event: LogEvent): StatsFact 
       return ended(name, job, { status: event.type, errorCode: event.error_code }, event.at);
     case "queued":
     case "progress":
+    case "step_started":
+    case "step_completed":
     case "delta":
       return null;
   }
@@ -42,17 +45,19 @@ function ended(
 ): JobEnded {
   const { spec } = job;
   const attempt = currentAttempt(job);
+  // What a person took to answer says nothing of the service.
+  const waitedMs = job.course?.waitedMs ?? 0;
   const usage = sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? []));
-  const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at), 0);
+  const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at));
   return {
     type: "ended",
     job: name,
     tenant: spec.tenant,
-    model: spec.routes[0]?.name ?? "",
-    provider: spec.routes[attempt?.route ?? job.route]?.provider ?? "",
+    model: modelOf(spec),
+    provider: spec.steps === undefined ? providerOf(job) : shownRoute(job).provider,
     ...end,
     ttftMs: attempt?.ttftMs ?? null,
-    totalMs: Math.max(0, Date.parse(at) - spec.runAt),
+    totalMs: Math.max(0, Date.parse(at) - spec.runAt - waitedMs),
     costUsd: cost_usd,
     wastedCostUsd: wasted_cost_usd,
     promptTokens: usage.prompt_tokens,

@@ -1,18 +1,25 @@
+import { advance, ask, carriedOver, entering, input } from "./advance.ts";
 import { accounted, endAttempt, newAttempt, renew, withText } from "./attempt.ts";
 import { tokensLeft } from "./budget.ts";
 import { iso } from "./instant.ts";
-import { ACCEPTS, type Command, type Part, type Transition } from "./command.ts";
+import { ACCEPTS, type Command, type Effect, type Part, type Transition } from "./command.ts";
+import { isAtApproval, newCourse, nextRoute, readsTooMuch, stepOf } from "./course.ts";
 import { afterFailure, cancel, deadLetter, giveUp, purge } from "./end.ts";
-import { OVER_BUDGET, UNDELIVERABLE } from "./failure.ts";
+import { OVER_BUDGET, READS_TOO_MUCH, UNDELIVERABLE } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./job.ts";
 import { attempted, replayed, type Delivery } from "./outbox.ts";
 import { ringDelayMs } from "./retry.ts";
-import { enter, next } from "./step.ts";
+import { enter, next } from "./next.ts";
 import { wake } from "./wake.ts";
 
-/** A job as it is accepted, with its first event. A job that is due rings at once; another when it is. */
-export function accept(spec: JobSpec): Transition {
+/**
+ * A job as it is accepted, with its first event. A job that is due rings at once; another when it is.
+ *
+ * `carried`: the bytes of the outputs of its first steps, which the job that it repeats has finished.
+ */
+export function accept(spec: JobSpec, carried: number[] = []): Transition {
   const delayed = spec.runAt > spec.submittedAt;
+  const facts = carriedOver(spec, carried);
   const job: Job = {
     spec,
     seq: 0,
@@ -22,6 +29,7 @@ export function accept(spec: JobSpec): Transition {
     attempts: [],
     progress: 0,
     step: null,
+    ...newCourse(spec, carried),
     outbox: [],
     status: "queued",
     readyAt: spec.runAt,
@@ -30,7 +38,8 @@ export function accept(spec: JobSpec): Transition {
   };
   const queued: Fact = { type: "queued", priority: spec.tier };
   const fact = delayed ? { ...queued, run_at: iso(spec.runAt) } : queued;
-  return next(job, spec.submittedAt, [fact], delayed ? [] : [{ type: "ring" }]);
+  const isRung = !delayed && !isAtApproval(job);
+  return next(job, spec.submittedAt, [fact, ...facts], isRung ? [{ type: "ring" }] : []);
 }
 
 /**
@@ -42,6 +51,22 @@ export function accept(spec: JobSpec): Transition {
 export function transition(job: Job, command: Command, now: number): Transition {
   if (!ACCEPTS[job.status].includes(command.type)) return { ok: false, reason: "illegal" };
   if (!holdsLease(job, command, now)) return { ok: false, reason: "fenced" };
+  const result = decide(job, command, now);
+  // Who asks for a lease has a permit, and has waited for it.
+  return command.type === "lease" ? result : withdrawing(job, result, now);
+}
+
+/** One that was due and is neither queued nor called any more leaves its turn to others. */
+function withdrawing(before: Job, result: Transition, now: number): Transition {
+  if (!result.ok || before.status !== "queued" || now < before.readyAt) return result;
+  if (result.job.status === "queued" || result.job.status === "active") return result;
+  const provider = nextRoute(before)?.provider;
+  if (provider === undefined || (stepOf(before)?.type ?? "llm") !== "llm") return result;
+  const withdraw: Effect = { type: "withdraw", provider, since: before.readyAt };
+  return { ...result, effects: [...result.effects, withdraw] };
+}
+
+function decide(job: Job, command: Command, now: number): Transition {
   switch (command.type) {
     case "lease":
       return lease(job, command.token, now);
@@ -57,6 +82,10 @@ export function transition(job: Job, command: Command, now: number): Transition 
       return giveUp(job, UNDELIVERABLE, now, []);
     case "dead_letter":
       return deadLetter(job, now);
+    case "ask":
+      return ask(job, command.message, now);
+    case "input":
+      return input(job, command, now);
     case "cancel":
       return cancel(job, command.reason, now);
     case "delete":
@@ -81,17 +110,23 @@ function holdsLease(job: Job, command: Command, now: number): boolean {
 function lease(job: Job, token: string, now: number): Transition {
   if (job.status !== "queued") return { ok: false, reason: "illegal" };
   if (now < job.readyAt) return { ok: false, reason: "not_due" };
-  const route = job.spec.routes[job.route];
-  if (route === undefined) return { ok: false, reason: "illegal" };
+  const route = nextRoute(job);
+  if (route === undefined || isAtApproval(job)) return { ok: false, reason: "illegal" };
   if (tokensLeft(job) < 1) return giveUp(job, OVER_BUDGET, now, []);
-  const attempt = newAttempt(job, token, now);
-  const started = enter(job, {
+  if (readsTooMuch(job)) return giveUp(job, READS_TOO_MUCH, now, []);
+  const entered = entering(job, now);
+  const attempt = newAttempt(job, token, job.seq + entered.facts.length + 1, now);
+  const started = enter(entered.job, {
     status: "active",
     lease: { token, expiresAt: now + job.spec.leaseMs },
   });
+  const { number, step } = attempt;
+  const progress: Fact[] =
+    step === undefined ? [{ type: "progress", progress: 10, step: "Starting LLM API call" }] : [];
   return next({ ...started, appended: 0, said: 0, attempts: [...job.attempts, attempt] }, now, [
-    { type: "started", attempt: attempt.number, model: route.name, provider: route.provider },
-    { type: "progress", progress: 10, step: "Starting LLM API call" },
+    ...entered.facts,
+    { type: "started", attempt: number, model: route.name, provider: route.provider },
+    ...progress,
   ]);
 }
 
@@ -112,10 +147,18 @@ function complete(
   const fresh = command.part === job.appended;
   const told = fresh ? withText(job, command) : job;
   const ended = endAttempt(told, { outcome: "completed" }, command.report, now);
+  const said = fresh ? deltaOf(job, command) : [];
+  const { course } = ended;
+  if (course !== undefined) {
+    const attempt = currentAttempt(ended)?.number ?? null;
+    const named = stepOf(ended)?.type === "llm" ? { model: command.answer.model } : {};
+    const finished = { attempt, bytes: ended.said, ...named };
+    return advance({ ...ended, course }, finished, command.answer, said, now);
+  }
   const answer = { ...command.answer, usage: currentAttempt(ended)?.usage ?? null };
   const completed = enter(ended, { status: "completed", endedAt: now, answer });
   return next(completed, now, [
-    ...(fresh ? deltaOf(job, command) : []),
+    ...said,
     { type: "progress", progress: 80, step: "LLM response received" },
     { type: "progress", progress: 100, step: "Complete" },
     { type: "completed", result: answer },

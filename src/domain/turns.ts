@@ -1,4 +1,4 @@
-import { LANES, type Lane } from "./lane.ts";
+import { LINES, type Line } from "./lane.ts";
 
 /**
  * Who is next of those that wait, in proportion to weights: start-time fair queueing. Each flow has a start, which goes on
@@ -47,45 +47,45 @@ class Flows<K> {
   }
 }
 
-/** A lane's share of the turns while others wait as well; without them it has all. */
-const WEIGHTS: Record<Lane, number> = { high: 8, normal: 4, low: 1, long: 1 };
+/** A line's share of the turns while others wait as well; without them it has all. */
+export const WEIGHTS: Record<Line, number> = { high: 8, normal: 4, low: 1, long: 1, long_low: 1 };
 
-export type Turn = { lane: Lane; tenant: string };
+export type Turn = { line: Line; tenant: string };
 
-/** Whose turn it is of those parked at a provider: the lanes by their weights, within a lane each tenant alike. */
+/** Whose turn it is of those parked at a provider: the lines by their weights, within a line each tenant alike. */
 export class Turns {
-  readonly #lanes = new Flows<Lane>();
-  readonly #tenants = new Map(LANES.map((lane) => [lane, new Flows<string>()]));
+  readonly #lines = new Flows<Line>();
+  readonly #tenants = new Map(LINES.map((line) => [line, new Flows<string>()]));
 
-  /** The lanes in which somebody waits, the best first. */
-  get lanes(): Lane[] {
-    const waiting = new Set(this.#lanes.waiting);
-    return LANES.filter((lane) => waiting.has(lane));
+  /** The lines in which somebody waits, the best first. */
+  get lines(): Line[] {
+    const waiting = new Set(this.#lines.waiting);
+    return LINES.filter((line) => waiting.has(line));
   }
 
-  join({ lane, tenant }: Turn): void {
-    this.#lanes.join(lane);
-    this.#tenants.get(lane)?.join(tenant);
+  join({ line, tenant }: Turn): void {
+    this.#lines.join(line);
+    this.#tenants.get(line)?.join(tenant);
   }
 
-  /** Nobody of this tenant waits in this lane any more. */
-  leave({ lane, tenant }: Turn): void {
-    const tenants = this.#tenants.get(lane);
+  /** Nobody of this tenant waits in this line any more. */
+  leave({ line, tenant }: Turn): void {
+    const tenants = this.#tenants.get(line);
     tenants?.leave(tenant);
-    if (tenants?.next() === null) this.#lanes.leave(lane);
+    if (tenants?.next() === null) this.#lines.leave(line);
   }
 
-  /** Of these lanes; null: nobody waits in them. Of lanes that have had alike it is the better one's. */
-  next(lanes: readonly Lane[]): Turn | null {
-    const lane = this.#lanes.next(lanes);
-    if (lane === null) return null;
-    const tenant = this.#tenants.get(lane)?.next() ?? null;
-    return tenant === null ? null : { lane, tenant };
+  /** Of these lines; null: nobody waits in them. Of lines that have had alike it is the better one's. */
+  next(lines: readonly Line[]): Turn | null {
+    const line = this.#lines.next(lines);
+    if (line === null) return null;
+    const tenant = this.#tenants.get(line)?.next() ?? null;
+    return tenant === null ? null : { line, tenant };
   }
 
   /** It had its turn. `cost`: above 0, whatever it is measured in. */
-  took({ lane, tenant }: Turn, cost: number): void {
-    this.#lanes.took(lane, cost / WEIGHTS[lane]);
-    this.#tenants.get(lane)?.took(tenant, cost);
+  took({ line, tenant }: Turn, cost: number): void {
+    this.#lines.took(line, cost / WEIGHTS[line]);
+    this.#tenants.get(line)?.took(tenant, cost);
   }
 }

@@ -1,8 +1,11 @@
 import { isCutByBudget } from "./budget.ts";
 import { sumOfUsage } from "./cost.ts";
+import { hasBegun, routeOf, shownRoute, stepOf } from "./course.ts";
+import { whatIsAsked } from "./advance.ts";
 import type { Usage } from "../schema/chat.ts";
 import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
-import { estimatedWaitSeconds } from "./estimate.ts";
+import { secondsUntil } from "./estimate.ts";
+import type { Forecast } from "./forecast.ts";
 import { iso } from "./instant.ts";
 import { currentAttempt, dlqIdOf, retainedUntil, type Attempt, type Job } from "./job.ts";
 
@@ -10,10 +13,13 @@ import { currentAttempt, dlqIdOf, retainedUntil, type Attempt, type Job } from "
 export function statusOf(job: Job): JobStatus {
   switch (job.status) {
     case "failing":
-      return job.attempts.length === 0 ? "queued" : "active";
+      return hasBegun(job) ? "active" : "queued";
     case "purged":
       return "cancelled";
+    case "waiting":
+      return "active";
     case "queued":
+      return isBetweenSteps(job) ? "active" : "queued";
     case "active":
     case "completed":
     case "failed":
@@ -22,22 +28,34 @@ export function statusOf(job: Job): JobStatus {
   }
 }
 
+/** Whether a queued job is on its way from one step to the next: one that waits to try again is not. */
+function isBetweenSteps(job: Job): boolean {
+  return job.course?.enteredAt != null && currentAttempt(job)?.outcome !== "failed";
+}
+
+/** When the first of its steps began or, of one call, the last attempt. What another job has done for it does not count. */
+function startOf({ course }: Job, attempt: Attempt | undefined): number | undefined {
+  if (course === undefined) return attempt?.startedAt;
+  const first = course.done.find(({ carried }) => carried === undefined);
+  return first?.startedAt ?? course.enteredAt ?? undefined;
+}
+
 /**
- * A job as its owner sees it, but for its text, which is in the log.
- *
- * `backlog`: messages waiting in its lane, as last heard.
+ * A job as its owner sees it, but for its text, which is in the log. The job knows of no line: one that is queued is taken to
+ * be the next (`foreseenView`).
  */
-export function viewOf(job: Job, now: number, backlog: number): JobView {
+export function viewOf(job: Job, now: number): JobView {
   const { spec } = job;
   const attempt = currentAttempt(job);
-  const route = spec.routes[job.route];
+  const route = shownRoute(job);
+  const startedAt = startOf(job, attempt);
   const until = retainedUntil(job);
   return {
     job_id: spec.id,
     status: statusOf(job),
     submitted_at: iso(spec.submittedAt),
-    model: route?.name ?? "",
-    provider: route?.provider ?? "",
+    model: route.name,
+    provider: route.provider,
     priority: spec.tier,
     priority_level: spec.priorityLevel,
     progress: job.progress,
@@ -49,31 +67,32 @@ export function viewOf(job: Job, now: number, backlog: number): JobView {
     batch_id: spec.batch?.id ?? null,
     replay_of: spec.replayOf,
     ...batchPlace(job),
-    ...costs(job.attempts),
+    ...costsOf(job.attempts),
     ...(spec.maxCostUsd === undefined ? {} : { max_cost_usd: spec.maxCostUsd }),
-    ...(attempt === undefined ? {} : { started_at: iso(attempt.startedAt) }),
-    ...phaseView(job, attempt, now, backlog),
+    ...(startedAt === undefined ? {} : { started_at: iso(startedAt) }),
+    ...phaseView(job, attempt, now),
     ...(until === null ? {} : { retained_until: iso(until) }),
   };
 }
 
-function phaseView(
-  job: Job,
-  attempt: Attempt | undefined,
-  now: number,
-  backlog: number,
-): Partial<JobView> {
+/** The view of a queued job, with what is known of its line. */
+export function foreseenView(view: JobView, { position, seconds }: Forecast): JobView {
+  return { ...view, queue_position: position, estimated_wait: seconds };
+}
+
+function phaseView(job: Job, attempt: Attempt | undefined, now: number): Partial<JobView> {
   switch (job.status) {
     case "queued":
+      if (isBetweenSteps(job)) return {};
       return {
         ...(job.attempts.length > 0 ? { retry_at: iso(job.readyAt) } : runAt(job)),
-        queue_position: backlog,
-        estimated_wait: estimatedWaitSeconds(backlog, job.readyAt - now),
+        queue_position: 0,
+        estimated_wait: secondsUntil(job.readyAt, now),
       };
     case "completed":
       return {
         completed_at: iso(job.endedAt),
-        processing_time_ms: job.endedAt - (attempt?.startedAt ?? job.endedAt),
+        processing_time_ms: job.endedAt - (startOf(job, attempt) ?? job.endedAt) - waitedOf(job),
         timings: timings(job, attempt),
       };
     case "failed":
@@ -90,11 +109,27 @@ function phaseView(
         reason: job.reason,
         usage: usageOf(job.attempts),
       };
+    case "waiting":
+      return { waiting_for: waitingFor(job) };
     case "active":
     case "failing":
     case "purged":
       return {};
   }
+}
+
+function waitedOf({ course }: Job): number {
+  return course?.waitedMs ?? 0;
+}
+
+function waitingFor(job: Extract<Job, { status: "waiting" }>): NonNullable<JobView["waiting_for"]> {
+  return {
+    type: "approval",
+    step: stepOf(job)?.name ?? "",
+    request_id: whatIsAsked(job) ?? "",
+    message: job.message,
+    expires_at: iso(job.expiresAt),
+  };
 }
 
 /**
@@ -106,18 +141,25 @@ export function partIsShown(job: Job): boolean {
   return isOpen || job.status === "cancelled" || isCutByBudget(job);
 }
 
-/** Whether there is none: a job that was cancelled while no attempt ran. What earlier ones said is void. */
-export function partIsVoid(job: Job): boolean {
-  return job.status === "cancelled" && currentAttempt(job)?.outcome !== "cancelled";
+/**
+ * Whether there is none: a job that was cancelled while no attempt ran, or that has come to a step without one. What
+ * earlier ones said is void, or another step's.
+ */
+export function partIsVoid({ status, course, ...job }: Job): boolean {
+  const attempt = job.attempts.at(-1);
+  if (course !== undefined && attempt?.step !== course.done.length) return true;
+  return status === "cancelled" && attempt?.outcome !== "cancelled";
 }
 
 /** A job's calls as its owner sees them, in their order. */
 export function attemptsOf(job: Job): AttemptView[] {
   return job.attempts.map((attempt) => {
     const { failure, endedAt } = attempt;
-    const route = job.spec.routes[attempt.route];
+    const route = routeOf(job, attempt);
+    const step = job.spec.steps?.[attempt.step ?? -1];
     return {
       attempt: attempt.number,
+      ...(step === undefined ? {} : { step: step.name }),
       model: route?.name ?? "",
       provider: route?.provider ?? "",
       status: attempt.outcome === "running" ? "active" : attempt.outcome,
@@ -145,7 +187,7 @@ function runAt(job: Job): Partial<JobView> {
 }
 
 function timings(job: Job, attempt: Attempt | undefined): NonNullable<JobView["timings"]> {
-  const first = job.attempts[0]?.startedAt ?? job.spec.runAt;
+  const first = startOf(job, job.attempts[0]) ?? job.spec.runAt;
   return {
     queue_ms: Math.max(0, first - job.spec.runAt),
     ttft_ms: attempt?.ttftMs ?? null,
@@ -153,11 +195,18 @@ function timings(job: Job, attempt: Attempt | undefined): NonNullable<JobView["t
   };
 }
 
-/** The call that gave the answer, and apart from it those whose answers were lost. */
-function costs(attempts: Attempt[]): Pick<JobView, "cost_usd" | "wasted_cost_usd"> {
-  const answered = attempts.find((attempt) => attempt.outcome === "completed");
+/** The calls that gave the answer, one a step, and apart from it those whose answers were lost. */
+export function costsOf(attempts: Attempt[]): Pick<JobView, "cost_usd" | "wasted_cost_usd"> {
+  const answered = attempts.filter((attempt) => attempt.outcome === "completed");
   const wasted = attempts
     .filter((attempt) => attempt.outcome === "failed" || attempt.outcome === "cancelled")
     .reduce((sum, attempt) => sum + (attempt.costUsd ?? 0), 0);
-  return { cost_usd: answered?.costUsd ?? null, wasted_cost_usd: wasted };
+  return { cost_usd: sumOf(answered), wasted_cost_usd: wasted };
+}
+
+/** Null of none, and where what one of them cost is not known. */
+function sumOf(attempts: Attempt[]): number | null {
+  const costs = attempts.flatMap(({ costUsd }) => costUsd ?? []);
+  if (costs.length === 0 || costs.length < attempts.length) return null;
+  return costs.reduce((sum, cost) => sum + cost, 0);
 }

@@ -56,6 +56,8 @@ function fieldsOf(event: LogEvent, data: Told): object {
     case "cancelled":
       return { reason: event.reason, cancelled_at: event.at };
     case "queued":
+    case "step_started":
+    case "step_completed":
     case "delta":
     case "attempt_failed":
       return {};

@@ -42,6 +42,8 @@ export function webhookEventOf({ type }: LogEvent): JobWebhookEvent | null {
     case "cancelled":
       return `job.${type}`;
     case "queued":
+    case "step_started":
+    case "step_completed":
     case "delta":
     case "attempt_failed":
       return null;

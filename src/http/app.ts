@@ -15,6 +15,7 @@ import { deliveries } from "./deliveries.ts";
 import { events } from "./events.ts";
 import { health } from "./health.ts";
 import { randomToken } from "../ids.ts";
+import { jobSteps } from "./job-steps.ts";
 import { jobs } from "./jobs.ts";
 import { providers } from "./providers.ts";
 import { reads } from "./reads.ts";
@@ -96,6 +97,7 @@ export function createApp(): OpenAPIHono<App> {
   app.use(boundHeaders);
   app.route("/", submissions);
   app.route("/", jobs);
+  app.route("/", jobSteps);
   app.route("/", reads);
   app.route("/", tokens);
   app.route("/", retries);

@@ -100,9 +100,8 @@ async function planned(c: Context<App>, request: CreateBatch): Promise<BatchPlan
   const about = { tenant, tier, submittedTo, now: Date.now() };
   const result = await planBatch(request, about, c.get("config"));
   if (result.ok) return result.plan;
-  const { isUrl, refusals: errors } = result;
-  const detail = errors[0]?.detail ?? "";
-  throw new ApiError(isUrl ? "webhook-url-rejected" : "invalid-request", detail, { errors });
+  const { code, refusals: errors } = result;
+  throw new ApiError(code, errors[0]?.detail ?? "", { errors });
 }
 
 /** Where the batch's own events are to go. */

@@ -3,7 +3,7 @@ import { createMiddleware } from "hono/factory";
 
 import type { App } from "./context.ts";
 import { ApiError } from "./errors.ts";
-import { depthOf } from "./json-depth.ts";
+import { depthOf } from "../domain/json-depth.ts";
 
 /** Parsers take such a key out without a word, and then two different bodies would be the same. */
 const PROTO_KEY = /"__proto__"\s*:/;

@@ -6,7 +6,7 @@ import {
   type ListingQuery,
   type StoredListing,
 } from "../domain/listing.ts";
-import type { OwnJob } from "../job/job-rpc.ts";
+import type { Found } from "../job/job-rpc.ts";
 import type { ListingRpc } from "../ledgers/listing-rpc.ts";
 import type { JobStatus, JobView } from "../schema/job.ts";
 import type { ListedJob } from "../schema/listing.ts";
@@ -24,7 +24,8 @@ export type ListingFilter = {
 export type ListingPorts = {
   /** All shards of the tenant's list. */
   shards: ListingRpc[];
-  job(id: string): Promise<OwnJob>;
+  /** A job as it stands now. */
+  glance(id: string): Promise<Found<JobView>>;
   now(): number;
   /** Takes out an entry whose job is no more. The page does not wait for it. */
   discard(shard: ListingRpc, key: ListingKey): void;
@@ -102,10 +103,7 @@ async function openNow(
   stored: ListedJob,
   ports: ListingPorts,
 ): Promise<ListedJob | null> {
-  const found = await ports
-    .job(id)
-    .then((job) => job.glance())
-    .catch(() => null);
+  const found = await ports.glance(id).catch(() => null);
   if (found === null) return stored;
   if (found.type !== "found") return null;
   // An id may be used again once its key has expired: then this entry is of the job before.

@@ -4,6 +4,7 @@ import { cursorOf, placeAt } from "../domain/cursor.ts";
 import type { ListingPosition } from "../domain/listing.ts";
 import { JOB_ID } from "../ids.ts";
 import { shardsOf } from "../ledgers/listing-stub.ts";
+import { foreseenJob } from "./lines.ts";
 import { listJobs, type ListingPorts } from "./list-jobs.ts";
 import { logFault } from "../log.ts";
 import { JobList, JobListQuery } from "../schema/listing.ts";
@@ -37,7 +38,7 @@ listing.openapi(listRoute, async (c) => {
   const before = cursor === undefined ? null : positionOf(cursor);
   const ports: ListingPorts = {
     shards: await shardsOf(c.env, c.get("principal").tenant),
-    job: (id) => jobStub(c, id),
+    glance: async (id) => foreseenJob(c, await (await jobStub(c, id)).glance()),
     now: Date.now,
     discard: (shard, key) =>
       c.executionCtx.waitUntil(

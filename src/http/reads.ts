@@ -8,6 +8,7 @@ import type { App } from "./context.ts";
 import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { etagOf, namesVersion } from "./etag.ts";
 import { found, JobParams, jobStub } from "./jobs.ts";
+import { foreseenJob } from "./lines.ts";
 import { WaitQuery } from "./waiting.ts";
 
 const ETag = { ETag: { schema: { type: "string" as const }, description: "The job's version." } };
@@ -51,7 +52,7 @@ reads.openapi(readRoute, async (c) => {
   const job = () => jobStub(c, c.req.valid("param").id);
   const until = Date.now() + wait * 1_000;
   const read = async () => {
-    const view = found(await (await job()).read(withText));
+    const view = found(await foreseenJob(c, await (await job()).read(withText)));
     return { view, etag: await etagOf(view) };
   };
   const awaits = withText ? "event" : "change";

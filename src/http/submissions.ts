@@ -2,12 +2,16 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
 import { MAX_STORED_REQUEST_BYTES } from "../settings/config.ts";
-import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor } from "../ids.ts";
+import type { JobSpec } from "../domain/job.ts";
+import { claimName, fingerprintOf, IDEMPOTENCY_KEY, jobIdFor, stepsClaimName } from "../ids.ts";
 import { objectName, randomToken } from "../ids.ts";
+import type { Place } from "../domain/outlook.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
 import { claimNamed } from "../ledgers/claim-stub.ts";
+import { keptOf } from "../submit/kept.ts";
 import { planJob, type Plan, type Submission } from "../submit/plan.ts";
+import { planHttpSteps } from "../submit/plan-http.ts";
 import { planWebhook } from "../submit/plan-webhook.ts";
 import { CreateJob, JobAccepted, JobReplayed, JobView, type KeptRequest } from "../schema/job.ts";
 import { openIntake, RateLimit, refusals, submitAdmitted } from "./admission.ts";
@@ -18,6 +22,7 @@ import { problems, refuseInvalid, RetryAfter } from "./document.ts";
 import { ApiError, jobGone, keyReused } from "./errors.ts";
 import { endInTime } from "./changes.ts";
 import { jobStub } from "./jobs.ts";
+import { foreseenSubmission, hearOfLine } from "./lines.ts";
 import { preferredWait } from "./prefer.ts";
 import { subscriptionTo } from "./tokens.ts";
 
@@ -85,19 +90,24 @@ submissions.openapi(submitRoute, async (c) => {
   const request = c.req.valid("json");
   const idempotencyKey = c.req.valid("header")["idempotency-key"] ?? null;
   refuseMalformedKey(idempotencyKey);
-  const { callback_headers: _, ...kept } = request;
+  const kept = keptOf(request);
   refuseUnstorable(kept);
-  const [id, fingerprint, webhook] = await Promise.all([
+  const [id, fingerprint, webhook, httpSteps] = await Promise.all([
     jobIdFor(c.get("principal").tenant, idempotencyKey),
     fingerprintOf(request),
     webhookOf(c, request),
+    httpStepsOf(c, request),
   ]);
-  const plan = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook });
+  const plan = planned(c, request, { id, idempotencyKey, fingerprint, ...webhook, ...httpSteps });
   const windowMs = (request.dedupe_window_seconds ?? 0) * 1_000;
-  const submitted =
-    idempotencyKey === null && windowMs > 0
-      ? await submitOnce(c, plan, kept, windowMs)
-      : await submit(c, plan, kept, idempotencyKey === null);
+  const place = placeOf(plan.spec);
+  const isOnce = idempotencyKey === null && windowMs > 0;
+  const [submitted] = await Promise.all([
+    isOnce
+      ? submitOnce(c, plan, request, windowMs)
+      : submit(c, plan, kept, idempotencyKey === null),
+    place === null ? null : hearOfLine(c, place, false),
+  ]);
   const ended = await endWaitedFor(c, submitted);
   return ended === null ? answerTo(c, submitted) : c.json(...ended);
 });
@@ -106,6 +116,12 @@ submissions.openapi(submitRoute, async (c) => {
 export function refuseMalformedKey(key: string | null): void {
   if (key === null || IDEMPOTENCY_KEY.test(key)) return;
   throw new ApiError("invalid-request", "Idempotency-Key must be 1–255 visible ASCII characters");
+}
+
+/** Where it will stand in line; null: in none, for it calls no model at first. */
+function placeOf({ lane, priorityLevel: priority, tenant, routes, steps }: JobSpec): Place | null {
+  const [call] = steps === undefined ? routes : (steps[0]?.routes ?? []);
+  return call === undefined ? null : { lane, priority, tenant, provider: call.provider };
 }
 
 /** The finished job, if the client prefers to wait for it and it ends in time. */
@@ -152,17 +168,16 @@ async function submit(
 async function submitOnce(
   c: Context<App>,
   plan: Plan,
-  request: KeptRequest,
+  request: CreateJob,
   windowMs: number,
 ): Promise<Submitted> {
   const { spec } = plan;
-  const [route] = spec.routes;
-  if (route === undefined) throw new Error("a planned job has no route");
-  const work = await claimName(spec.tenant, route, request);
+  const work = await workOf(spec, request);
   // Each with a charge of its own: what was reserved for the first may be given back while the second is let in.
   const submitAs = (id: string) => {
     const uid = randomToken(16);
-    return submit(c, { ...plan, spec: { ...spec, id, uid, fingerprint: work } }, request, false);
+    const named = { ...plan, spec: { ...spec, id, uid, fingerprint: work } };
+    return submit(c, named, keptOf(request), false);
   };
   const id = await claimNamed(c.env, work).claim(spec.id, windowMs);
   const submitted = await submitAs(id);
@@ -170,6 +185,14 @@ async function submitOnce(
   // The job that held the claim has been deleted, and with it the answer this one would have shared.
   await claimNamed(c.env, work).release(id);
   return submitAs(await claimNamed(c.env, work).claim(spec.id, windowMs));
+}
+
+/** The name of the claim on what a submission asks for. */
+function workOf({ tenant, routes, steps }: JobSpec, request: CreateJob): Promise<string> {
+  if (steps !== undefined) return stepsClaimName(tenant, steps, request);
+  const [route] = routes;
+  if (route === undefined) throw new Error("a planned job has no route");
+  return claimName(tenant, route, keptOf(request));
 }
 
 /** Where the events of a submission are to go, if anywhere. */
@@ -186,10 +209,25 @@ async function webhookOf(
   throw new ApiError(isUrl ? "webhook-url-rejected" : "invalid-request", detail, { errors });
 }
 
+/** What its `http` steps are sent with, if it has steps. */
+async function httpStepsOf(
+  c: Context<App>,
+  request: CreateJob,
+): Promise<Pick<Submission, "httpSteps">> {
+  if (request.steps === undefined) return {};
+  const submittedTo = new URL(c.req.url).origin;
+  const { tenant } = c.get("principal");
+  const plan = await planHttpSteps(request, { tenant, submittedTo }, c.get("config"));
+  if (plan.ok) return { httpSteps: plan.httpSteps };
+  const { isUrl, refusals: errors } = plan;
+  const detail = errors[0]?.detail ?? "";
+  throw new ApiError(isUrl ? "step-url-rejected" : "invalid-request", detail, { errors });
+}
+
 function planned(
   c: Context<App>,
   request: CreateJob,
-  identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint" | "webhook">,
+  identity: Pick<Submission, "id" | "idempotencyKey" | "fingerprint" | "webhook" | "httpSteps">,
 ): Plan {
   const { tenant, tier } = c.get("principal");
   const [uid, now] = [randomToken(16), Date.now()];
@@ -200,7 +238,8 @@ function planned(
 }
 
 /** The answer to a submission, whether of a new job or one that repeats another. */
-export async function answerTo(c: Context<App>, submitted: Submitted) {
+export async function answerTo(c: Context<App>, answer: Submitted) {
+  const submitted = await foreseenSubmission(c, answer);
   switch (submitted.type) {
     case "accepted": {
       const accepted = await links(c, submitted.view);

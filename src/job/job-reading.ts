@@ -9,7 +9,16 @@ import {
 import { isCutByBudget } from "../domain/budget.ts";
 import { partIsShown, partIsVoid, statusOf, viewOf } from "../domain/view.ts";
 import { originOf } from "../domain/origin.ts";
-import type { Frame, LogPage, NextDelivery, Source, Submitted, TextApart } from "./job-rpc.ts";
+import { outputAt } from "./step-reading.ts";
+import type {
+  Frame,
+  LogPage,
+  NextDelivery,
+  Shown,
+  Source,
+  Submitted,
+  TextApart,
+} from "./job-rpc.ts";
 import type { JobResult, JobView } from "../schema/job.ts";
 import type { Delivery } from "../domain/outbox.ts";
 import { webhookBody } from "../domain/webhook-body.ts";
@@ -35,10 +44,10 @@ export function pageOf(job: Job, store: JobStore, after: number, textApart: bool
 }
 
 /** What a submission of an id that this job has is answered. */
-export function submittedBefore(job: Job, submission: Submission, view: JobView): Submitted {
+export function submittedBefore(job: Job, submission: Submission, shown: Shown): Submitted {
   if (job.status === "purged") return { type: "gone" };
-  const isSame = isSameSubmission(job.spec, submission);
-  return isSame ? { type: "replayed", view } : { type: "reused" };
+  if (!isSameSubmission(job.spec, submission)) return { type: "reused" };
+  return { type: "replayed", ...shown };
 }
 
 /** What the job is submitted again from. */
@@ -89,11 +98,11 @@ export function bodiesOf(
   const { webhook } = job.spec;
   const isOwed = events.length > 0 && job.outbox !== before.outbox;
   if (webhook === undefined || !isOwed) return {};
-  const fresh = events.map(deltaText).join("");
+  const fresh = events.map(textIn).join("");
   // What is too long to be sent is not even read: it may be megabytes, and nothing may get in the way of the end.
   const isTooLong = job.said > webhook.maxBodyBytes && endsWithText(job);
   const text = isTooLong ? null : textShown(job, store, hasEnded(job), fresh);
-  const seen = viewOf(job, now, 0);
+  const seen = viewOf(job, now);
   const owed = new Map(job.outbox.map((delivery) => [delivery.seq, delivery]));
   const bodies = events.flatMap((event) => {
     const delivery = owed.get(event.seq);
@@ -119,12 +128,17 @@ function endsWithText(job: Job): boolean {
   return job.status === "completed" || isCutByBudget(job);
 }
 
-function deltaText(event: LogEvent): string {
+/** What an event that is not stored yet adds to the job's text: an answer is one, where the last step is an approval. */
+function textIn(event: LogEvent): string {
+  if (event.type === "step_completed") return event.output ?? "";
   return event.type === "delta" ? event.delta : "";
 }
 
-/** What the job's current attempt has said; it is in the log and nowhere else. */
+/** What the job's current attempt has said, or the last of its steps has left; it is in the log and nowhere else. */
 function textOf(job: Job, store: JobStore): string {
+  if (job.status === "completed" && job.course !== undefined) {
+    return outputAt(job, store, job.course.done.length - 1);
+  }
   const attempt = currentAttempt(job);
   return attempt === undefined ? "" : store.text(attempt.startedSeq);
 }

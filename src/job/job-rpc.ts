@@ -1,13 +1,16 @@
 import type { ChargeStanding } from "../domain/bill.ts";
-import type { CallReport, Part } from "../domain/command.ts";
+import type { CallReport, Command, Part } from "../domain/command.ts";
 import type { GivenUp } from "../domain/dead-letter.ts";
 import type { DeliveryOutcome } from "../domain/delivery.ts";
 import type { Failure } from "../domain/failure.ts";
 import type { Answer, JobSpec, Route, Submission } from "../domain/job.ts";
+import type { Waits } from "../domain/outlook.ts";
 import type { Origin } from "../domain/origin.ts";
 import type { Webhook } from "../domain/webhook.ts";
 import type { DeliveryView, JobWebhookEvent } from "../schema/delivery.ts";
 import type { AttemptView, JobStatus, JobView, KeptRequest } from "../schema/job.ts";
+import type { StepView } from "../schema/job-steps.ts";
+import type { StepOutput } from "../domain/step-run.ts";
 import type { Needs } from "../schema/message.ts";
 
 /*
@@ -15,9 +18,10 @@ import type { Needs } from "../schema/message.ts";
  * Workers and the reverse, so fields may be added here, but none renamed or given another meaning.
  */
 
-export type Submitted =
-  | { type: "accepted" | "replayed"; view: JobView }
-  | { type: "reused" | "gone" };
+/** A job as its owner sees it. `waits`: where it stands in line; absent if it does not. */
+export type Shown = { view: JobView; waits?: Waits };
+
+export type Submitted = ({ type: "accepted" | "replayed" } & Shown) | { type: "reused" | "gone" };
 
 /** The right to one attempt, and all a consumer needs for it. */
 export type Leased = {
@@ -28,6 +32,20 @@ export type Leased = {
   watched: boolean;
   /** The longest answer the job's own budget still pays for. Absent: any. */
   maxTokens?: number;
+  /** What to do, in a job that has steps. Absent: it is one call. */
+  step?: LeasedStep;
+};
+
+/** A step that is to be run. The fields but `index` and `outputs` are what `http` steps need. */
+export type LeasedStep = {
+  index: number;
+  /** Of the earlier steps that it refers to. */
+  outputs: StepOutput[];
+  tenant: string;
+  /** The same for every run of this step. */
+  idempotencyKey: string;
+  sealedHeaders: string | null;
+  submittedTo: string;
 };
 
 /** `wait`: not due yet. `ignore`: there is nothing to do, or somebody does it. `elsewhere`: it calls another provider. */
@@ -40,8 +58,19 @@ export type Grant =
 /** What the job says to each report. `go` false: the attempt is over (cancelled, fenced), stop the call. */
 export type Directive = { go: boolean; watched: boolean };
 
-/** What becomes of the queue message once its attempt is over. */
-export type Settlement = { type: "ack" } | { type: "retry"; delaySeconds: number };
+/**
+ * What becomes of the queue message once its attempt is over. `goOn`: the job has another step, which its consumer may begin
+ * without the message, with what it needs; one that does not know this has the message come again.
+ */
+export type Settlement =
+  | { type: "ack" }
+  | { type: "retry"; delaySeconds: number; goOn?: true; needs?: Needs | null };
+
+/** What became of an answer: `other`: another was given before; `unasked`: the job does not wait for it. */
+export type Answered = { type: "taken" | "other" | "unasked"; view: JobView };
+
+/** An answer to what a job asks, as the command has it. */
+export type Input = Omit<Extract<Command, { type: "input" }>, "type">;
 
 /** A delivery to be attempted now, and all that takes. */
 export type Owed = {
@@ -61,6 +90,9 @@ export type NextDelivery = Owed | { type: "none" };
 
 /** A purged job is `gone`; one that was never submitted, or whose key has run out, is `unknown`. */
 export type Found<T> = { type: "found"; value: T } | { type: "gone" } | { type: "unknown" };
+
+/** The same where it was asked for by its name. */
+export type Seen = Found<JobView> & Pick<Shown, "waits">;
 
 /** What a job is submitted again from, and whether it may be. */
 export type Source = { status: JobStatus; origin: Origin };
@@ -87,14 +119,15 @@ export type LogPage = {
  * unknown.
  */
 export interface JobRpc {
-  submit(spec: JobSpec, request: KeptRequest): Promise<Submitted>;
+  /** `carried`: the outputs of its first steps, as the job has them that this one repeats. */
+  submit(spec: JobSpec, request: KeptRequest, carried?: string[]): Promise<Submitted>;
   /** What a submission of this id is answered that makes no job; null: it would make one. */
   recall(submission: Submission): Promise<Submitted | null>;
   /**
    * `provider`: of whom there is a permit, null: of nobody. Only for a call of that one is the lease granted. One who
-   * does not say is of a version without permits.
+   * does not say is of a version without permits; `takesSteps` likewise.
    */
-  lease(token: string, provider?: string | null): Promise<Grant>;
+  lease(token: string, provider?: string | null, takesSteps?: boolean): Promise<Grant>;
   append(token: string, part: Part): Promise<Directive>;
   /** Only asks, and shows the text that is not appended yet: should the job be cancelled, it is kept. */
   pulse(token: string, waiting: Part): Promise<Directive>;
@@ -116,11 +149,16 @@ export interface JobRpc {
   /** Null: the job has no delivery of this id. */
   replayDelivery(deliveryId: string, tenant?: string): Promise<Found<DeliveryView | null>>;
   attempts(tenant?: string): Promise<Found<AttemptView[]>>;
+  steps(tenant?: string): Promise<Found<StepView[]>>;
+  /** Safe to repeat: the same answer is taken once, and answered the same. */
+  input(input: Input, tenant?: string): Promise<Found<Answered>>;
+  /** The outputs of the finished steps of the job that this names, for one that repeats it; none where it is here no more. */
+  finished(dlqId: string): Promise<string[]>;
   /** Whether the job of this uid is here, and what it came to if it has ended. */
   bill(uid: string): Promise<ChargeStanding>;
-  read(withPartialOutput: boolean, tenant?: string): Promise<Found<JobView>>;
+  read(withPartialOutput: boolean, tenant?: string): Promise<Seen>;
   /** The job without its text, which may be megabytes. */
-  glance(tenant?: string): Promise<Found<JobView>>;
+  glance(tenant?: string): Promise<Seen>;
   /** `textApart`: a long text is left out of the terminal event, for whoever knows how to put it in again. */
   log(after: number, textApart?: boolean, tenant?: string): Promise<Found<LogPage>>;
   /** WebSocket upgrades only: `?after=` and `?format=`; the tenant is the header `tenant`. */
@@ -136,6 +174,8 @@ export type OwnJob = Pick<
   | "deliveries"
   | "replayDelivery"
   | "attempts"
+  | "steps"
+  | "input"
   | "read"
   | "glance"
   | "log"

@@ -15,6 +15,8 @@ export function ownJobNamed(env: Env, name: string, tenant: string): OwnJob {
     deliveries: () => job.deliveries(tenant),
     replayDelivery: (deliveryId) => job.replayDelivery(deliveryId, tenant),
     attempts: () => job.attempts(tenant),
+    steps: () => job.steps(tenant),
+    input: (input) => job.input(input, tenant),
     read: (withPartialOutput) => job.read(withPartialOutput, tenant),
     glance: () => job.glance(tenant),
     log: (after, textApart) => job.log(after, textApart, tenant),

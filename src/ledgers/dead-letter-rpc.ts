@@ -6,7 +6,7 @@ import type {
   LetterSummary,
 } from "../domain/dead-letter.ts";
 import type { Action, Operation, Selection } from "../domain/operation.ts";
-import type { Refusal } from "../submit/plan.ts";
+import type { Refusal } from "../submit/models.ts";
 
 /** The ledger of dead letters as the jobs know it. Each call may be repeated without harm. */
 export interface DeadLetterRpc {

@@ -66,17 +66,15 @@ export class FanOut {
     this.#items ??= this.#store.items();
     const request = this.#items === null ? null : requestOf(this.#items, index);
     if (request === null) throw new Error("a batch has lost its requests");
-    const { webhook } = this.#items?.items[index] ?? {};
+    // Where its events go, and what its steps are sent with.
+    const { request: _, ...sentWith } = this.#items?.items[index] ?? { request };
     const { id: batchId, tenant, tier, total, submittedAt: now } = spec;
     const [id, uid] = [itemId(spec, index), itemUid(spec, index)];
     const fingerprint = await fingerprintOf(request);
     const identity = { id, uid, idempotencyKey: null, fingerprint, now };
     const batch = { id: batchId, index, total, round: 0 };
     const about = { request, tenant, tier, ...identity, batch };
-    const planned = planJob(
-      webhook === undefined ? about : { ...about, webhook },
-      configOf(this.#env),
-    );
+    const planned = planJob({ ...about, ...sentWith }, configOf(this.#env));
     if (!planned.ok) return refused(planned.refusals[0]?.detail);
     const name = await objectName(tenant, id);
     const submitted = await jobNamed(this.#env, name).submit(planned.spec, request);

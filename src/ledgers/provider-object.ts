@@ -2,25 +2,33 @@ import { DurableObject } from "cloudflare:workers";
 
 import { AlarmClock } from "../alarm-clock.ts";
 import { configOf } from "../settings/config.ts";
-import type { Asker } from "../domain/permit-blocks.ts";
-import { ALL_USED_MS, PermitDesk, type Verdict, type Wish } from "../domain/permit-desk.ts";
+import type { Lane, Line } from "../domain/lane.ts";
+import { measured } from "../domain/measured.ts";
+import { outlookOf, type Outlook, type Place } from "../domain/outlook.ts";
+import type { News, Spared, Verdict, Wish, WishKey } from "../domain/permit.ts";
+import { PermitDesk } from "../domain/permit-desk.ts";
+import { ALL_USED_MS } from "../domain/permit-life.ts";
 import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
-import { limitSettingOf } from "../settings/limit-setting.ts";
-import { ring } from "../queues.ts";
+import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
+import { ringAll } from "../queues.ts";
+import type { Doorbell } from "../schema/message.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
-import type { CallTold, ProviderOrder } from "./provider-rpc.ts";
+import { ParkedCounts } from "./parked-counts.ts";
+import type { AskerTold, CallTold, ProviderOrder } from "./provider-rpc.ts";
 
 /** That permits are granted is written down for so long ahead: a row in five seconds, however many there are. */
 const ACTIVE_FOR_MS = 5_000;
 
+/** What is measured is written down with that row, and by itself no more often than this. */
+const MEASURED_EVERY_MS = 60_000;
+
 /** A 429 so long after the last block is the first again. */
 const STRIKES_LAST_MS = 60_000;
 
-/** The whole of a giving back: a permit is never more than it was. */
-const ALL = { requests: Infinity, tokens: Infinity };
+const NO_NEWS: News = { spent: [], remaining: [], tokens: 0 };
 
 /**
  * One provider's limits, for all lanes, tenants and consumers (docs/limits.md). Decides nothing itself: `domain/permit-desk.ts`
@@ -33,34 +41,49 @@ export class ProviderObject extends DurableObject<Env> {
   readonly #store = new ProviderStore(this.ctx.storage);
   readonly #alarm = new AlarmClock(this.ctx.storage);
   #rules = this.#store.rules();
-  readonly #desk = new PermitDesk(
-    this.#store,
-    this.#limits(),
-    this.#rules.activeUntil + ALL_USED_MS,
-    crypto.randomUUID(),
-  );
+  readonly #desk = new PermitDesk(this.#store, {
+    limits: this.#limits(),
+    concurrency: concurrencyOf(configOf(this.env)),
+    restedSince: this.#rules.activeUntil + ALL_USED_MS,
+    era: crypto.randomUUID(),
+  });
+  readonly #counts = new ParkedCounts(this.#store);
+  #measured = this.#rules.measured;
   #strikes = 0;
 
-  ask(wish: Wish, { most, spent, tokens }: Asker): Verdict {
+  ask(wish: Wish, { most, ...told }: AskerTold): Verdict {
     const now = this.#ruled();
-    for (const { id, rest } of spent) this.#desk.giveBack(id, rest, now);
-    if (tokens !== 0) this.#desk.correct(tokens, now);
+    this.#hear(told, now);
     const verdict = this.#desk.ask(wish, most, now);
-    this.#follow(now, verdict.type === "granted" && verdict.permit.id !== null);
+    this.#follow(now, verdict.type === "granted");
     return verdict;
   }
 
-  giveBack(id: string): void {
+  park(line: Line, wishes: Wish[], news: News): Spared {
     const now = this.#ruled();
-    this.#desk.giveBack(id, ALL, now);
+    this.#hear(news, now);
+    const spared = this.#desk.park(wishes, line, now);
+    this.#follow(now);
+    return spared;
+  }
+
+  withdraw(wish: WishKey): void {
+    const now = this.#ruled();
+    this.#desk.withdraw(wish, now);
     this.#follow(now);
   }
 
-  settle({ model, tokens, limited, learned }: CallTold): void {
+  giveBack(id: string | null, news = NO_NEWS): void {
+    const now = this.#ruled();
+    this.#hear(id === null ? news : withReturned(news, id), now);
+    this.#follow(now);
+  }
+
+  settle({ model, limited, learned, ...news }: CallTold): void {
     this.#learn(model, learnedOf(learned, Date.now()));
     this.#block({ limited, learned }, Date.now());
     const now = this.#ruled();
-    this.#desk.correct(tokens, now);
+    this.#hear(news, now);
     this.#follow(now);
   }
 
@@ -79,6 +102,16 @@ export class ProviderObject extends DurableObject<Env> {
     const waiting = this.#store.waiting();
     const limits = this.#limits();
     return { limits, order, setting, fallback, learned, paused, blockedUntil, ...waiting };
+  }
+
+  outlook(place: Omit<Place, "provider">): Outlook {
+    const now = this.#ruled();
+    const { paused, blockedUntil } = this.#rules;
+    const counts = this.#counts.of(place, now);
+    const standing = this.#desk.standing(place.lane);
+    const room = (tokens: number) => this.#desk.room(place.lane, tokens, now);
+    const rules = { limits: this.#limits(), paused, blockedUntil, measured: this.#measured };
+    return outlookOf({ ...counts, ...rules, standing, room }, place, now);
   }
 
   override alarm(): void {
@@ -115,14 +148,35 @@ export class ProviderObject extends DurableObject<Env> {
   /** Rings for those whose turn has come, and sets the alarm for who is next. */
   #follow(now: number, granted = false): void {
     const rings = this.#desk.takeRings();
-    if ((granted || rings.length > 0) && now >= this.#rules.activeUntil) {
-      this.#save({ activeUntil: now + ACTIVE_FOR_MS });
+    const isCounted = !this.#desk.unlimited && (granted || rings.length > 0);
+    if (isCounted && now >= this.#rules.activeUntil) {
+      this.#save({ activeUntil: now + ACTIVE_FOR_MS, ...this.#measurement(now) });
     }
-    for (const { lane, job, ...needs } of rings) {
-      const hint = { ...needs, provider: this.#name };
-      this.ctx.waitUntil(ring(this.env, lane, { job, needs: hint }));
+    for (const [lane, doorbells] of this.#doorbells(rings)) {
+      this.ctx.waitUntil(ringAll(this.env, lane, doorbells));
     }
     this.#alarm.set(this.#desk.serveAt(now));
+  }
+
+  #doorbells(rings: Wish[]): Map<Lane, Doorbell[]> {
+    const byLane = Map.groupBy(rings, ({ lane }) => lane);
+    const doorbell = ({ job, tenant, tokens, since, priority, lastsMs }: Wish) => {
+      const needs = { provider: this.#name, tenant, tokens, since, priority, lastsMs, rung: true };
+      return { job, needs };
+    };
+    return new Map([...byLane].map(([lane, wishes]) => [lane, wishes.map(doorbell)]));
+  }
+
+  #hear(news: Partial<News>, now: number): void {
+    this.#desk.hear({ ...NO_NEWS, ...news }, now);
+    const { served = [] } = news;
+    this.#measured = measured(this.#measured, served, now);
+    const isDue = now >= this.#rules.measuredAt + MEASURED_EVERY_MS;
+    if (served.length > 0 && isDue) this.#save(this.#measurement(now));
+  }
+
+  #measurement(now: number): Pick<ProviderRules, "measured" | "measuredAt"> {
+    return { measured: this.#measured, measuredAt: now };
   }
 
   #learn(model: string, known: ReturnType<typeof learnedOf>): void {
@@ -149,4 +203,11 @@ export class ProviderObject extends DurableObject<Env> {
     this.#store.saveRules(rules);
     this.#rules = rules;
   }
+}
+
+/** The same, and that the one call of this permit was not made. A permit is never more than it was. */
+function withReturned(news: News, id: string): News {
+  const rest = { requests: Infinity, tokens: Infinity };
+  const spent = [...news.spent, { id, rest }];
+  return { ...news, spent, remaining: [...news.remaining, { id, calls: 0 }] };
 }

@@ -25,6 +25,34 @@ export const JobEvent = z
       progress: z.int().min(0).max(100),
       step: z.string(),
     }),
+    z.object({
+      type: z.literal("step_started"),
+      ...Envelope,
+      step: z.string(),
+      index: z.int().min(0),
+      request_id: z
+        .string()
+        .optional()
+        .meta({ description: "Of an approval: names it in its answer." }),
+      message: z.string().optional().meta({ description: "Of an approval: what is asked." }),
+      expires_at: z.iso.datetime().optional(),
+    }),
+    z.object({
+      type: z.literal("step_completed"),
+      ...Envelope,
+      step: z.string(),
+      index: z.int().min(0),
+      attempt: z
+        .int()
+        .nullable()
+        .meta({ description: "Whose text is its output. Null: it took none." }),
+      output_bytes: z.int().min(0),
+      output: z.string().optional().meta({ description: "Of an approval: its answer." }),
+      carried: z
+        .literal(true)
+        .optional()
+        .meta({ description: "The job that this one repeats has finished it." }),
+    }),
     z.object({ type: z.literal("delta"), ...Envelope, delta: z.string(), attempt: z.int() }),
     z.object({
       type: z.literal("attempt_failed"),

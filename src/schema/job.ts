@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { JobWebhookEvent } from "./delivery.ts";
 import { ChatMessage, ModelParams, ToolCall, Usage } from "./chat.ts";
+import { type KeptStep, MAX_STEPS, Step, WaitingFor } from "./step.ts";
 
 export const JobStatus = z
   .enum(["queued", "active", "completed", "failed", "cancelled"])
@@ -35,12 +36,18 @@ const ModelName = z.string().min(1).max(200);
 /** Most fallbacks one job may name: with `max_attempts` 10 it stays below a queue's 100 redeliveries. */
 const MAX_FALLBACKS = 4;
 
-const input = "exactly one of prompt and messages is required";
+const oneOf = "exactly one of prompt, messages and steps is required";
 
 export const CreateJob = z
   .strictObject({
     prompt: z.string("prompt is required").min(1, "prompt is required").optional(),
     messages: z.array(ChatMessage).min(1).max(2048).optional(),
+    steps: z.array(Step).min(1).max(MAX_STEPS).optional().meta({
+      description: "Done one after another. What they have in common is said for the job.",
+    }),
+    input: z.unknown().optional().meta({
+      description: "Any JSON value, for the templates of the steps: `{{input.…}}`.",
+    }),
     model: ModelName.optional().meta({
       description: "A configured model, or `<provider>/<model>`. Default `gpt-4o`.",
     }),
@@ -60,7 +67,8 @@ export const CreateJob = z
         "Sent besides the terminal events, which always are: `job.started`, `job.progress`.",
     }),
     priority: z.int().min(1).max(10).optional().meta({
-      description: "1 is soonest. May not be better than the tier's own.",
+      description:
+        "1 is soonest. May not be better than the tier's own. It chooses the lane, and goes before among the tenant's own jobs that wait in it.",
     }),
     profile: Profile.optional(),
     max_attempts: z.int().min(1).max(10).optional().meta({
@@ -91,23 +99,24 @@ export const CreateJob = z
     }),
   })
   .superRefine((job, context) => {
-    const given = Number(job.prompt !== undefined) + Number(job.messages !== undefined);
-    if (given === 1) return;
-    context.addIssue({
-      code: "custom",
-      path: ["prompt"],
-      message: given === 0 ? "prompt is required" : input,
-    });
+    const given = [job.prompt, job.messages, job.steps].filter((one) => one !== undefined).length;
+    const issue = (path: string, message: string) =>
+      context.addIssue({ code: "custom", path: [path], message });
+    if (given !== 1) issue("prompt", given === 0 ? "prompt is required" : oneOf);
+    if (job.input !== undefined && job.steps === undefined) issue("input", "input needs steps");
   })
   .meta({
     id: "CreateJob",
-    description: input,
+    description: oneOf,
     example: { prompt: "Why is the sky blue?", model: "gpt-4o", metadata: { page: "faq" } },
   });
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** A submission as it is kept: the values of its headers are kept apart from it, sealed. */
-export type KeptRequest = Omit<CreateJob, "callback_headers"> & { callback_headers?: never };
+export type KeptRequest = Omit<CreateJob, "callback_headers" | "steps"> & {
+  callback_headers?: never;
+  steps?: KeptStep[] | undefined;
+};
 
 const Instant = z.iso.datetime();
 
@@ -122,7 +131,9 @@ const Accepted = {
   }),
   priority: Tier,
   priority_level: z.int(),
-  estimated_wait: z.int().meta({ description: "Seconds." }),
+  estimated_wait: z.int().meta({
+    description: "Seconds until its first call is likely to begin; 86400: not known.",
+  }),
   submitted_at: Instant,
 };
 
@@ -171,6 +182,7 @@ export type JobResult = z.infer<typeof JobResult>;
 export const AttemptView = z
   .object({
     attempt: z.int().min(1),
+    step: z.string().optional().meta({ description: "Of a job that has several." }),
     model: z.string(),
     provider: z.string(),
     status: z.enum(["active", "completed", "failed", "cancelled"]),
@@ -209,9 +221,15 @@ export const JobView = z
     max_cost_usd: z.number().optional().meta({ description: "As it was submitted." }),
     run_at: Instant.optional(),
     retry_at: Instant.optional(),
-    queue_position: z.int().optional(),
-    estimated_wait: z.int().optional(),
+    queue_position: z.int().optional().meta({
+      description: "While queued: how many jobs go before it, as far as is known.",
+    }),
+    estimated_wait: z.int().optional().meta({
+      description:
+        "While queued: seconds until its next call is likely to begin; 86400: not known.",
+    }),
     started_at: Instant.optional(),
+    waiting_for: WaitingFor.optional(),
     partial_output: z.string().optional(),
     result: JobResult.optional(),
     completed_at: Instant.optional(),

@@ -2,13 +2,17 @@ import { z } from "zod";
 
 /**
  * What a job needs before it may be attempted: permission of the provider it calls, for about so many tokens. `since`:
- * epoch milliseconds from which its next attempt has been due.
+ * epoch milliseconds from which its next attempt has been due. `lastsMs`: after so long that is over, however it goes; a job
+ * of an older version does not say, nor its priority. `rung`: its provider has sent the message, and reserved a permit for it.
  */
 export const Needs = z.object({
   provider: z.string().min(1).max(64),
   tenant: z.string().min(1).max(256),
   tokens: z.int().min(0),
   since: z.int().min(0),
+  lastsMs: z.int().min(0).optional(),
+  priority: z.int().min(1).max(10).optional(),
+  rung: z.boolean().optional(),
 });
 export type Needs = z.infer<typeof Needs>;
 

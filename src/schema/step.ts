@@ -7,7 +7,8 @@ const StepName = z
   .string()
   .min(1)
   .max(100)
-  .regex(/^[^.{}\p{Cc}]+$/u, "a step's name may hold no dot, brace or control character");
+  .regex(/^[^.{}\p{Cc}]+$/u, "a step's name may hold no dot, brace or control character")
+  .refine((name) => name.trim() === name, "a step's name may not begin or end with a space");
 
 /** Most characters of a template. */
 const Template = z.string().min(1).max(262_144);
@@ -43,7 +44,7 @@ export const HttpStep = z.strictObject({
   ...Common,
   ...Tried,
   method: z.enum(["GET", "POST"]).optional().meta({ description: "Default GET." }),
-  url: Template.meta({
+  url: z.string().min(1).max(4_096).meta({
     description:
       "A template of the path and the query; the origin may not hold a reference. Rules: as for webhooks.",
   }),
@@ -85,3 +86,20 @@ export type Step = z.infer<typeof Step>;
 
 /** Most steps of one job. */
 export const MAX_STEPS = 32;
+
+/** As it is kept: the values of its headers are kept apart from it, sealed. */
+export type KeptStep = Exclude<Step, HttpStep> | (Omit<HttpStep, "headers"> & { headers?: never });
+
+/** Most bytes of the JSON of what an approval was answered. */
+export const MAX_APPROVAL_BYTES = 32_768;
+
+/** What a job that is at an approval waits for. */
+export const WaitingFor = z
+  .object({
+    type: z.literal("approval"),
+    step: z.string(),
+    request_id: z.string().meta({ description: "Names what is asked, in its answer." }),
+    message: z.string(),
+    expires_at: z.iso.datetime(),
+  })
+  .meta({ description: "Somebody's answer, by `POST /api/jobs/:id/input`." });

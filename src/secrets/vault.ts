@@ -5,7 +5,10 @@ import type { Config } from "../settings/config.ts";
 import { keyringOf, rootNamed } from "./keyring.ts";
 
 /** What a sealed text is and whose: it opens for this purpose and owner alone. */
-export type Seal = { purpose: "webhook-secret" | "callback-headers"; owner: string };
+export type Seal = {
+  purpose: "webhook-secret" | "callback-headers" | "step-headers";
+  owner: string;
+};
 
 /** `v1.<id of the root>.<base64url of the nonce and the ciphertext>`. */
 const SEALED = /^v1\.([A-Za-z0-9_-]{8})\.([A-Za-z0-9_-]+)$/;

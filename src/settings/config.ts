@@ -83,6 +83,15 @@ const Settings = z.object({
   /** An answer is cut off here, as if the model had reached its token limit. */
   MAX_OUTPUT_BYTES: number(8_388_608, 1),
 
+  /**
+   * Calls of a lane that one provider has at once, at most: nine tenths of the consumers of its queue (wrangler.toml), so
+   * that some are free to take the messages of those whose turn it is.
+   */
+  LANE_CONCURRENCY_HIGH: number(225, 1),
+  LANE_CONCURRENCY_NORMAL: number(225, 1),
+  LANE_CONCURRENCY_LOW: number(90, 1),
+  LANE_CONCURRENCY_LONG: number(45, 1),
+
   /** How long text is joined before it is stored and shown: while somebody watches, and while nobody does. */
   RELAY_JOIN_MS: number(50),
   UNWATCHED_JOIN_MS: number(15_000),

@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { Limits } from "../domain/permits.ts";
+import type { Concurrency } from "../domain/places.ts";
 import type { LimitSetting } from "../domain/provider-limits.ts";
 import { isProvider, PROVIDERS, SIMULATOR } from "../provider/table.ts";
 
@@ -30,4 +31,14 @@ export function limitSettingOf(
   if (!isProvider(name) || access === undefined) return { setting: NOTHING, fallback: NOTHING };
   const requests = PROVIDERS[name].needsKey ? UNSAID_REQUESTS_PER_MINUTE : null;
   return { setting: access.limits, fallback: { requests, tokens: null } };
+}
+
+/** How many calls of each lane one provider has at once, at most. */
+export function concurrencyOf(config: Config): Concurrency {
+  return {
+    high: config.LANE_CONCURRENCY_HIGH,
+    normal: config.LANE_CONCURRENCY_NORMAL,
+    low: config.LANE_CONCURRENCY_LOW,
+    long: config.LANE_CONCURRENCY_LONG,
+  };
 }

@@ -12,7 +12,7 @@ import type { Operation, Selection } from "../domain/operation.ts";
 export type Placed<T> = T & { id: number };
 
 /** What of a letter may be heavy, and what no list needs. */
-type LetterContent = Pick<DeadLetter, "request" | "attempts" | "webhook" | "batch">;
+type LetterContent = Pick<DeadLetter, "request" | "attempts" | "webhook" | "httpSteps" | "batch">;
 
 /**
  * What became of a letter that is not open any more. `newJobId` null: it was not retried. `jobId` null: its job was
@@ -95,8 +95,8 @@ export class DeadLetterStore {
       .toArray();
     if (added === undefined) return;
     this.#depth = depth + 1;
-    const { request, attempts, webhook, batch } = letter;
-    const content = JSON.stringify({ request, attempts, webhook, batch });
+    const { request, attempts, webhook, httpSteps, batch } = letter;
+    const content = JSON.stringify({ request, attempts, webhook, httpSteps, batch });
     const bytes = new TextEncoder().encode(content);
     for (let part = 0; part * PART_BYTES < bytes.length; part++) {
       const slice = bytes.slice(part * PART_BYTES, (part + 1) * PART_BYTES);

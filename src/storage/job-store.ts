@@ -1,3 +1,4 @@
+import { newCourse } from "../domain/course.ts";
 import type { DistributiveOmit, Job, LogEvent } from "../domain/job.ts";
 import type { Delivery, Outbox } from "../domain/outbox.ts";
 import type { KeptRequest } from "../schema/job.ts";
@@ -16,7 +17,10 @@ type Commit = {
   bodies?: Bodies;
 };
 
-/** Jobs that were stored before there were webhooks have no outbox: they owe nobody anything. */
+/**
+ * Jobs that were stored before there were webhooks have no outbox: they owe nobody anything. One of several steps that was
+ * stored by a version without steps has no course: it is at its first.
+ */
 type StoredJob = DistributiveOmit<Job, "outbox"> & { outbox?: Outbox };
 
 /** What is to be delivered of a transition's events, by the deliveries' ids: fixed bytes, whatever becomes of the job. */
@@ -26,6 +30,10 @@ export type Bodies = Record<string, string>;
 export type Page = { events: LogEvent[]; more: boolean };
 
 const PREFIX = "commit:";
+const CARRIED = "carried:";
+
+/** A row holds 2 MB (platform limit), and a character takes two bytes of it where one is not Latin-1. */
+const CHUNK_CHARS = 524_288;
 
 /** About what an event takes besides its text, as its readers see it. */
 const EVENT_CHARS = 128;
@@ -46,8 +54,9 @@ export class JobStore {
     for (const [key, commit] of this.#rows({ reverse: true })) {
       newest ??= { seq: seqOf(key), appended: commit.appended, said: commit.said };
       if (commit.job === undefined) continue;
-      const { outbox = [] } = commit.job;
-      return { ...commit.job, outbox, ...newest };
+      const { outbox = [], status, spec } = commit.job;
+      const course = status === "purged" ? {} : newCourse(spec);
+      return { ...course, ...commit.job, outbox, ...newest };
     }
     return null;
   }
@@ -61,10 +70,22 @@ export class JobStore {
     return null;
   }
 
-  create(job: Job, events: LogEvent[], request: KeptRequest): void {
+  /** `carried`: the outputs of its first steps. They are apart from the log: this job has not said them. */
+  create(job: Job, events: LogEvent[], request: KeptRequest, carried: string[] = []): void {
     // As UTF-8: kept as a string, one character beyond Latin-1 would double it, and a row holds 2 MB (platform limit).
     const bytes = new TextEncoder().encode(JSON.stringify(request));
     this.#put(job.seq, { events, appended: 0, said: 0, job, request: bytes });
+    for (const [index, output] of carried.entries()) {
+      for (let at = 0; at < output.length; at += CHUNK_CHARS) {
+        this.#storage.kv.put(carriedKey(index, at), output.slice(at, at + CHUNK_CHARS));
+      }
+    }
+  }
+
+  /** The output that was taken over for the step at `index`. */
+  carried(index: number): string {
+    const chunks = this.#storage.kv.list<string>({ prefix: carriedKey(index) });
+    return Array.from(chunks, ([, chunk]) => chunk).join("");
   }
 
   /** Writes at most one row; none if nothing changed. */
@@ -97,15 +118,23 @@ export class JobStore {
     return { events, more: false };
   }
 
-  /** The text of the attempt whose `started` event is `startedSeq`. */
-  text(startedSeq: number): string {
+  /** The text of the attempt whose `started` event is `startedSeq`. `until`: where others may follow, the event that ends it. */
+  text(startedSeq: number, until = Infinity): string {
     let text = "";
     for (const [, commit] of this.#rows({ start: keyOf(startedSeq) })) {
       for (const event of commit.events) {
+        if (event.seq >= until) return text;
         if (event.type === "delta" && event.seq > startedSeq) text += event.delta;
       }
     }
     return text;
+  }
+
+  event(seq: number): LogEvent | null {
+    for (const [, { events }] of this.#rows({ start: keyOf(seq), limit: 1 })) {
+      return events.find((event) => event.seq === seq) ?? null;
+    }
+    return null;
   }
 
   /** What is to be delivered of the event `seq`; null if nothing is. */
@@ -139,6 +168,12 @@ export class JobStore {
 /** Zero-padded, so that keys sort as their numbers do. */
 function keyOf(seq: number): string {
   return PREFIX + String(seq).padStart(9, "0");
+}
+
+/** Without `at`: how the keys of all its chunks begin. */
+function carriedKey(index: number, at?: number): string {
+  const place = at === undefined ? "" : String(at).padStart(9, "0");
+  return `${CARRIED}${String(index).padStart(2, "0")}:${place}`;
 }
 
 function seqOf(key: string): number {

@@ -1,3 +1,4 @@
+import { modelOf } from "../domain/course.ts";
 import { SIDE_BY_SIDE } from "../domain/batch.ts";
 import type { BatchItems, Item } from "../domain/batch-items.ts";
 import { requestOf } from "../domain/batch-items.ts";
@@ -5,7 +6,11 @@ import { TIERS } from "../domain/tier.ts";
 import { MAX_STORED_REQUEST_BYTES, type Config } from "../settings/config.ts";
 import type { BatchItem, CreateBatch } from "../schema/batch.ts";
 import type { Tier } from "../schema/job.ts";
-import { planJob, type Refusal } from "./plan.ts";
+import type { ProblemCode } from "../schema/error.ts";
+import { keptOf } from "./kept.ts";
+import type { Refusal } from "./models.ts";
+import { planJob } from "./plan.ts";
+import { planHttpSteps } from "./plan-http.ts";
 import { planWebhook } from "./plan-webhook.ts";
 
 /** What is wrong with a batch: of an item where `index` says so. */
@@ -24,7 +29,7 @@ export type BatchPlan = {
 
 export type BatchPlanned =
   | { ok: true; plan: BatchPlan }
-  | { ok: false; isUrl: boolean; refusals: BatchRefusal[] };
+  | { ok: false; code: ProblemCode; refusals: BatchRefusal[] };
 
 /** Work for many: unless it says otherwise it makes way for what somebody waits for. */
 const PRIORITY_LEVEL = 8;
@@ -41,11 +46,11 @@ export async function planBatch(
   config: Config,
 ): Promise<BatchPlanned> {
   const asked: BatchItem[] = request.requests ?? (request.prompts ?? []).map(asItem);
-  const webhooks = await webhooksOf(asked, about, config);
-  if (!webhooks.ok) return webhooks;
+  const sent = await sentWith(asked, about, config);
+  if (!sent.ok) return sent;
   const items: BatchItems = {
     defaults: defaultsOf(request, about.tier),
-    items: asked.map((item, index) => itemOf(item, webhooks.webhooks.get(index))),
+    items: asked.map((item, index) => itemOf(item, sent.with.get(index))),
   };
   const plan: BatchPlan = {
     items,
@@ -55,7 +60,8 @@ export async function planBatch(
     retentionMs: 0,
   };
   const refusals = refusalsIn(plan, about, config);
-  return refusals.length > 0 ? { ok: false, isUrl: false, refusals } : { ok: true, plan };
+  if (refusals.length > 0) return { ok: false, code: "invalid-request", refusals };
+  return { ok: true, plan };
 }
 
 function asItem(prompt: string): BatchItem {
@@ -71,9 +77,9 @@ function defaultsOf({ model, params, metadata }: CreateBatch, tier: Tier): Batch
   };
 }
 
-function itemOf(item: BatchItem, webhook: Item["webhook"]): Item {
-  const { custom_id: _, callback_headers: __, dedupe_window_seconds: ___, ...request } = item;
-  return webhook === undefined ? { request } : { request, webhook };
+function itemOf(item: BatchItem, sentWith: SentWith | undefined): Item {
+  const { custom_id: _, dedupe_window_seconds: __, ...request } = item;
+  return { request: keptOf(request), ...sentWith };
 }
 
 /** Null where no item has a name. */
@@ -92,11 +98,14 @@ function refusalsIn(plan: BatchPlan, about: About, config: Config): BatchRefusal
   for (const [index, item] of items.entries()) {
     const request = requestOf(plan.items, index);
     if (request === null) throw new Error("an item is missing");
-    const planned = planJob({ ...identity, request, tenant, tier, now }, config);
+    const planned = planJob(
+      { ...identity, request, tenant, tier, now, ...withSteps(item) },
+      config,
+    );
     if (planned.ok) {
       const { spec, worstNano } = planned;
       plan.worstNano.push(worstNano);
-      plan.models.push({ model: spec.routes[0]?.name ?? "", user: spec.user });
+      plan.models.push({ model: modelOf(spec), user: spec.user });
       plan.retentionMs = Math.max(plan.retentionMs, spec.retentionMs, spec.failedRetentionMs);
     } else {
       for (const refusal of planned.refusals) note(refusals, refusal, item, index);
@@ -128,32 +137,57 @@ function at(index: number, pointer: string): string {
   return `/requests/${index}${pointer}`;
 }
 
-type Webhooks =
-  | { ok: true; webhooks: Map<number, NonNullable<Item["webhook"]>> }
-  | Extract<BatchPlanned, { ok: false }>;
+function withSteps({ httpSteps }: Item): Pick<Item, "httpSteps"> {
+  return httpSteps === undefined ? {} : { httpSteps };
+}
 
-/** Where the events of items are to go that have webhooks of their own. */
-async function webhooksOf(asked: BatchItem[], about: About, config: Config): Promise<Webhooks> {
-  const webhooks = new Map<number, NonNullable<Item["webhook"]>>();
-  const told = [...asked.entries()].filter(([, item]) => speaksOfWebhook(item));
+/** Where an item's events go, and what its `http` steps are sent with. */
+type SentWith = Pick<Item, "webhook" | "httpSteps">;
+
+type Sent = { ok: true; with: Map<number, SentWith> } | Extract<BatchPlanned, { ok: false }>;
+
+/** What goes along with those items that send anything themselves. */
+async function sentWith(asked: BatchItem[], about: About, config: Config): Promise<Sent> {
+  const sent = new Map<number, SentWith>();
+  const told = [...asked.entries()].filter(
+    ([, item]) => item.steps !== undefined || speaksOfWebhook(item),
+  );
   for (let done = 0; done < told.length; done += SIDE_BY_SIDE) {
     const some = told.slice(done, done + SIDE_BY_SIDE);
-    const planned = await Promise.all(some.map(([, item]) => planWebhook(item, about, config)));
-    for (const [place, plan] of planned.entries()) {
+    const planned = await Promise.all(some.map(([, item]) => sentByOne(item, about, config)));
+    for (const [place, one] of planned.entries()) {
       const index = some[place]?.[0] ?? 0;
-      if (!plan.ok) {
-        const { isUrl, refusals } = plan;
-        const placed = refusals.map(({ pointer, detail }) => ({
-          pointer: at(index, pointer),
-          detail,
-          index,
-        }));
-        return { ok: false, isUrl, refusals: placed };
+      if (one.ok) {
+        sent.set(index, one.with);
+        continue;
       }
-      if (plan.webhook !== null) webhooks.set(index, plan.webhook);
+      const placed = one.refusals.map(({ pointer, detail }) => ({
+        pointer: at(index, pointer),
+        detail,
+        index,
+      }));
+      return { ok: false, code: one.code, refusals: placed };
     }
   }
-  return { ok: true, webhooks };
+  return { ok: true, with: sent };
+}
+
+type SentByOne =
+  | { ok: true; with: SentWith }
+  | { ok: false; code: ProblemCode; refusals: Refusal[] };
+
+async function sentByOne(item: BatchItem, about: About, config: Config): Promise<SentByOne> {
+  const told = await planWebhook(item, about, config);
+  if (!told.ok) {
+    const code = told.isUrl ? "webhook-url-rejected" : "invalid-request";
+    return { ok: false, code, refusals: told.refusals };
+  }
+  const webhook = told.webhook === null ? {} : { webhook: told.webhook };
+  if (item.steps === undefined) return { ok: true, with: webhook };
+  const http = await planHttpSteps(item, about, config);
+  if (http.ok) return { ok: true, with: { ...webhook, httpSteps: http.httpSteps } };
+  const code = http.isUrl ? "step-url-rejected" : "invalid-request";
+  return { ok: false, code, refusals: http.refusals };
 }
 
 function speaksOfWebhook({ webhook_url, callback_headers, webhook_events }: BatchItem): boolean {

@@ -3,7 +3,7 @@ import { callbackHeaderFaults } from "../domain/callback-headers.ts";
 import { eventsAskedFor, type Webhook } from "../domain/webhook.ts";
 import { webhookUrlFault, type WebhookUrlRules } from "../domain/webhook-url.ts";
 import { gateName } from "../ids.ts";
-import type { Refusal } from "./plan.ts";
+import type { Refusal } from "./models.ts";
 import type { CreateJob } from "../schema/job.ts";
 import { sealHeaders } from "../secrets/sealed-headers.ts";
 
@@ -67,7 +67,7 @@ function headerFaults(headers: Record<string, string>): Refusal[] {
   }));
 }
 
-/** Source: RFC 6901. */
-function escaped(part: string): string {
+/** A name as a part of a pointer. Source: RFC 6901. */
+export function escaped(part: string): string {
   return part.replaceAll("~", "~0").replaceAll("/", "~1");
 }

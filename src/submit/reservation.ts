@@ -1,4 +1,5 @@
 import type { Admission, ChargeKey } from "../domain/account.ts";
+import { modelOf } from "../domain/course.ts";
 import type { JobSpec } from "../domain/job.ts";
 import { NO_LIMITS, type TenantLimits } from "../domain/tenant.ts";
 import type { Applicants } from "../ledgers/account-rpc.ts";
@@ -30,8 +31,8 @@ export async function reserve(
   { spec, worstNano, name }: Candidate,
   limits: TenantLimits,
 ): Promise<Admission | null> {
-  const { tenant, uid, submittedAt, user, routes } = spec;
-  const model = routes[0]?.name ?? "";
+  const { tenant, uid, submittedAt, user } = spec;
+  const model = modelOf(spec);
   const charge = { uid, submittedAt, job: name, model, user };
   try {
     const account = await accountOf(env, tenant);

@@ -5,7 +5,8 @@ import { fingerprintOf, objectName, randomToken, replayIdFor } from "../ids.ts";
 import type { Submitted } from "../job/job-rpc.ts";
 import { jobNamed } from "../job/job-stub.ts";
 import type { Tier } from "../schema/job.ts";
-import { planJob, type Refusal } from "./plan.ts";
+import type { Refusal } from "./models.ts";
+import { planJob } from "./plan.ts";
 import type { Candidate, Door } from "./reservation.ts";
 
 export type Resubmitted =
@@ -32,10 +33,14 @@ export async function resubmit(
   submit: Submit,
   { priorityLevel, uid = randomToken(16), now = Date.now() }: Own = {},
 ): Promise<Resubmitted> {
-  const { tenant, tier, webhook, batch } = origin;
+  const { tenant, tier, webhook, httpSteps, batch } = origin;
   // What the first submission waited for, and what made it a repetition of others, is over.
   const { delay_seconds: _, dedupe_window_seconds: __, ...request } = origin.request;
-  const [id, fingerprint] = await Promise.all([replayIdFor(origin.dlqId), fingerprintOf(request)]);
+  const [id, fingerprint, carried] = await Promise.all([
+    replayIdFor(origin.dlqId),
+    fingerprintOf(request),
+    finishedBy(origin, env),
+  ]);
   const ordered = priorityLevel ?? allowed(request.priority, tier);
   const planned = planJob(
     {
@@ -48,8 +53,10 @@ export async function resubmit(
       uid,
       now,
       replayOf: origin.jobId,
+      finishedSteps: carried.length,
       keySeconds: KEY_SECONDS,
       ...(webhook === undefined ? {} : { webhook }),
+      ...(httpSteps === undefined ? {} : { httpSteps }),
       ...(batch === undefined ? {} : { batch: { ...batch, round: batch.round + 1 } }),
       ...(ordered === undefined ? {} : { priorityLevel: ordered }),
     },
@@ -60,11 +67,20 @@ export async function resubmit(
   const submitted = await submit(
     { ...planned, name },
     {
-      submit: () => jobNamed(env, name).submit(planned.spec, request),
+      submit: () => jobNamed(env, name).submit(planned.spec, request, carried),
       recall: () => jobNamed(env, name).recall(planned.spec),
     },
   );
   return { type: "submitted", jobId: id, submitted };
+}
+
+/**
+ * The outputs of the steps that the job has finished, as long as it is kept. What they cost is paid already, so a job that
+ * cannot be reached is not taken for one that has none.
+ */
+async function finishedBy({ tenant, jobId, dlqId, request }: Origin, env: Env): Promise<string[]> {
+  if (request.steps === undefined) return [];
+  return jobNamed(env, await objectName(tenant, jobId)).finished(dlqId);
 }
 
 /** The tier may have changed since: what was asked for then, as far as it goes now. Undefined: nothing was. */

@@ -26,7 +26,7 @@ const at = NOW + MINUTE;
 const token = "token-2";
 const next: Command = { type: "lease", token };
 
-const SINCE: Record<Exclude<Status, "purged">, Job> = {
+const SINCE: Record<Exclude<Status, "purged" | "waiting">, Job> = {
   queued: stalled,
   active: after(stalled, at, next),
   failing: after(stalled, at, next, { ...GIVING_UP, token }),

@@ -74,7 +74,7 @@ describe("a job's own budget", () => {
     ]);
     const failed = failedOf(started(CAPPED), CUT);
     expect([isCutByBudget(failed), partIsShown(failed)]).toEqual([true, true]);
-    expect(viewOf(failed, NOW, 0)).toMatchObject({
+    expect(viewOf(failed, NOW)).toMatchObject({
       status: "failed",
       error: "The job's budget is used up",
       error_code: "budget",

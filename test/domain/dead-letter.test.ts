@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { causeOf, previewOf, summaryOf, type DeadLetter } from "../../src/domain/dead-letter.ts";
-import type { CreateJob } from "../../src/schema/job.ts";
+import type { CreateJob, KeptRequest } from "../../src/schema/job.ts";
 
 function letterOf(overrides: Partial<DeadLetter> = {}): DeadLetter {
   return {
@@ -32,7 +32,7 @@ describe("a preview", () => {
       ],
     },
   ];
-  it.each<[string, CreateJob, string]>([
+  it.each<[string, KeptRequest, string]>([
     ["is the prompt", { prompt: "Why?" }, "Why?"],
     ["is its first 100 characters", { prompt: "x".repeat(101) }, "x".repeat(100)],
     ["splits no character", { prompt: "🦉".repeat(101) }, "🦉".repeat(100)],
@@ -48,6 +48,17 @@ describe("a preview", () => {
       "last",
     ],
     ["is the text of a message in parts", { messages: parts }, "What is this?"],
+    [
+      "is of the first step that calls a model",
+      {
+        steps: [
+          { name: "a", type: "template", template: "no" },
+          { name: "b", type: "llm", messages: [{ role: "user", content: "{{input}}?" }] },
+          { name: "c", type: "llm", prompt: "later" },
+        ],
+      },
+      "{{input}}?",
+    ],
     ["is empty where the user said nothing", { messages: [{ role: "system", content: "x" }] }, ""],
   ])("%s", (_, request, preview) => {
     expect(previewOf(request)).toBe(preview);

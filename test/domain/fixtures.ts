@@ -1,5 +1,5 @@
 import type { JobEnded } from "../../src/domain/stats.ts";
-import type { Answer, Job, JobSpec, Route } from "../../src/domain/job.ts";
+import type { Answer, Job, JobSpec, PlannedStep, Route } from "../../src/domain/job.ts";
 import type { CallReport, Command, Transition } from "../../src/domain/command.ts";
 import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
 import type { Failure } from "../../src/domain/failure.ts";
@@ -99,6 +99,27 @@ export function specOf(over: Partial<JobSpec> = {}): JobSpec {
   };
 }
 
+export const LLM_STEP: PlannedStep = {
+  name: "Writing",
+  type: "llm",
+  weight: 1,
+  maxAttempts: 3,
+  timeoutMs: 90 * SECOND,
+  routes: [GPT],
+  promptTokens: 12,
+  answerTokens: 4_096,
+  reads: [],
+};
+const UNPRICED = { routes: [], promptTokens: 0, answerTokens: 0 };
+export const HTTP_STEP: PlannedStep = { ...LLM_STEP, ...UNPRICED, name: "Fetching", type: "http" };
+export const TEMPLATE_STEP: PlannedStep = { ...HTTP_STEP, name: "Joining", type: "template" };
+export const APPROVAL_STEP: PlannedStep = {
+  ...HTTP_STEP,
+  name: "Approving",
+  type: "approval",
+  expiresMs: HOUR,
+};
+
 /** Wants the last word on its job only. */
 export const WEBHOOK: Webhook = {
   url: "https://receiver.example.com/hooks",
@@ -154,6 +175,14 @@ export const COMMANDS: { [T in Command["type"]]: Extract<Command, { type: T }> }
   account: { type: "account", token: TOKEN, report: REPORT },
   give_up: { type: "give_up" },
   dead_letter: { type: "dead_letter" },
+  ask: { type: "ask", message: "May this go out?" },
+  input: {
+    type: "input",
+    requestId: "input_uid-of-test-123_0",
+    approved: true,
+    output: '{"approved":true,"comment":null,"data":null}',
+    digest: "digest-of-yes",
+  },
   cancel: { type: "cancel", reason: "Cancelled by the client" },
   delete: { type: "delete" },
   settle: { type: "settle", deliveryId: DELIVERY, token: TOKEN, outcome: DELIVERED, jitter: 0.5 },

@@ -1,6 +1,21 @@
 import type { Command } from "../../src/domain/command.ts";
-import { hasEnded, wakeAt, type Attempt, type Job, type LogEvent } from "../../src/domain/job.ts";
+import {
+  dueAt,
+  hasEnded,
+  wakeAt,
+  type Attempt,
+  type Job,
+  type LogEvent,
+} from "../../src/domain/job.ts";
 import { viewOf } from "../../src/domain/view.ts";
+import {
+  boundsNow,
+  routesNow,
+  sinceLastStep,
+  stepNow,
+  stepsDone,
+  waitedFor,
+} from "./course-observed.ts";
 import { MINUTE, type Taken } from "./fixtures.ts";
 import { billed, isPaidFor } from "./meter.ts";
 import type { World } from "./world.ts";
@@ -24,6 +39,7 @@ export function lawsOfAStep(world: World, result: Taken, command: Command | null
   alwaysAnAlarm(world, job, events);
   nothingAfterItsLife(world, events);
   countedAttempts(world, events);
+  everyStepOnce(world, job, events);
   everyLetterWritten(world, result, command);
   gaplessLog(world, job, events);
   oneAttemptsText(world, job, events);
@@ -43,7 +59,8 @@ function oneEnd({ job: before }: World, job: Job, events: LogEvent[]): void {
   if (ends.length > 0) law(1, events.at(-1)?.type === job.status, "the terminal event is the last");
 }
 
-function alwaysAnAlarm({ now, spec, log }: World, job: Job, events: LogEvent[]): void {
+function alwaysAnAlarm(world: World, job: Job, events: LogEvent[]): void {
+  const { now, spec, log } = world;
   law(2, Number.isFinite(wakeAt(job)), `${job.status} has an alarm`);
   if (job.status === "queued") {
     const latest = Math.max(now, job.readyAt) + LONGEST_RING_MS;
@@ -52,18 +69,19 @@ function alwaysAnAlarm({ now, spec, log }: World, job: Job, events: LogEvent[]):
   if (job.status === "active") {
     law(2, job.lease.expiresAt <= now + spec.leaseMs, "a lease ends a lease after the last word");
     const start = events.findLast(isStart) ?? log.findLast(isStart);
-    const latest = Date.parse(start?.at ?? "") + spec.timeoutMs + spec.leaseMs;
+    const latest = Date.parse(start?.at ?? "") + boundsNow(world).timeoutMs + spec.leaseMs;
     law(2, job.lease.expiresAt <= latest, "an attempt outlives its time by one lease at most");
   }
 }
 
-function nothingAfterItsLife({ now, spec }: World, events: LogEvent[]): void {
-  const over = now >= spec.endBy;
+function nothingAfterItsLife({ now, spec, log }: World, events: LogEvent[]): void {
+  const endBy = spec.endBy + waitedFor([...log, ...events]);
+  const over = now >= endBy;
   for (const event of events) {
-    const goesOn = ["started", "delta", "completed"].includes(event.type);
+    const goesOn = ["started", "delta", "step_started", "completed"].includes(event.type);
     law(2, !over || !goesOn, "nothing goes on after a job's whole time");
     if (event.type !== "attempt_failed" || event.retry_at === null) continue;
-    law(2, Date.parse(event.retry_at) < spec.endBy, "no attempt is promised for after the end");
+    law(2, Date.parse(event.retry_at) < endBy, "no attempt is promised for after the end");
   }
 }
 
@@ -97,16 +115,60 @@ function everyEndOwed(
 
 function countedAttempts(world: World, events: LogEvent[]): void {
   const { job, spec, log, holder } = world;
-  const stalls = [...log, ...events].filter(isStall).length;
+  const past = sinceLastStep(log);
+  const stalls = [...past, ...events].filter(isStall).length;
   law(3, stalls <= spec.maxStalls + 1, "no job stalls more often than it may, and once");
   for (const event of events) {
     if (event.type !== "started") continue;
     law(3, stalls <= spec.maxStalls, "a job that has stalled too often is given up");
     law(3, holder === null, "one attempt runs at a time");
     law(3, job.status === "queued", `nothing is started that is ${job.status}`);
-    const calls = log.filter((past) => past.type === "started" && past.model === event.model);
-    law(3, calls.length < spec.maxAttempts, "no model gets more calls than max_attempts");
+    const isOne = routesNow(world).some(({ name }) => name === event.model);
+    law(3, isOne, "a step calls its own models and no others");
+    const calls = past.filter(
+      (before) => before.type === "started" && before.model === event.model,
+    );
+    const { maxAttempts } = boundsNow(world);
+    law(3, calls.length < maxAttempts, "no model gets more calls than max_attempts");
+    const isFirst = !past.some(isStart);
+    law(3, !isFirst || event.model === routesNow(world)[0]?.name, "the model asked for goes first");
     law(3, isPaidFor(world), "no call is made that the job's own budget does not pay for");
+  }
+}
+
+/** A step is finished once, in its place, and nothing that comes after changes it. */
+function everyStepOnce(world: World, job: Job, events: LogEvent[]): void {
+  const { spec, log, holder } = world;
+  const steps = spec.steps ?? [];
+  for (const [at, event] of events.entries()) {
+    if (event.type !== "step_completed" && event.type !== "step_started") continue;
+    const done = stepsDone([...log, ...events.slice(0, at)]);
+    law(3, event.index === done, `step ${done} is next, but ${event.index} is told of`);
+    law(3, event.step === steps[done]?.name, "a step is told by its name");
+    if (event.type === "step_started" || event.carried === true) continue;
+    const isAsked = steps[done]?.type === "approval";
+    law(
+      5,
+      event.attempt === (isAsked ? null : holder?.attempt),
+      "a step's output is its attempt's",
+    );
+    const bytes = Buffer.byteLength(isAsked ? (event.output ?? "") : (holder?.said.join("") ?? ""));
+    law(5, event.output_bytes === bytes, "an output is as long as what was said");
+  }
+  if (job.status === "purged" || job.course === undefined) return;
+  const { done } = job.course;
+  law(3, done.length === stepsDone([...log, ...events]), "a finished step is not forgotten");
+  for (const [index, before] of (world.job.course?.done ?? []).entries()) {
+    law(3, done[index] === before, "nothing changes a step that is finished");
+  }
+  const isAtApproval = steps[done.length]?.type === "approval";
+  law(3, job.status !== "waiting" || isAtApproval, "nobody waits but for an approval");
+  law(1, job.status !== "completed" || done.length === steps.length, "no step is left out");
+  if (job.status === "waiting") {
+    const asked = [...log, ...events].findLast(({ type }) => type === "step_started");
+    const expiresAt = Date.parse(asked?.at ?? "") + (steps[done.length]?.expiresMs ?? 0);
+    law(2, job.expiresAt === expiresAt, "an approval is waited for as long as it was said");
+    law(2, dueAt(job) === job.expiresAt, "who waits has nothing to do before its time is over");
   }
 }
 
@@ -131,6 +193,7 @@ function oneAttemptsText(world: World, job: Job, events: LogEvent[]): void {
     }
   }
   if (job.status !== "completed" || world.job.status === "completed") return;
+  if (stepNow(world)?.type === "approval") return;
   const from = job.attempts.at(-1)?.startedSeq ?? 0;
   const text = [...world.log, ...events].map((event) =>
     event.type === "delta" && event.seq > from ? event.delta : "",
@@ -149,7 +212,7 @@ function countedOnce(world: World, job: Job): void {
     const learned = before.usage?.estimated === true && attempt.usage?.estimated !== true;
     law(10, learned, "what a call came to changes only from an estimate to what is known");
   }
-  const { cost_usd, wasted_cost_usd } = viewOf(job, world.now, 0);
+  const { cost_usd, wasted_cost_usd } = viewOf(job, world.now);
   const told = (cost_usd ?? 0) + wasted_cost_usd;
   law(10, told === billed(world), `the calls cost ${billed(world)}, but ${told} is told`);
 }

@@ -3,10 +3,11 @@ import { expect, it } from "vitest";
 import { END_MUTANTS } from "./end-mutants.ts";
 import { checkLaws } from "./laws.ts";
 import { ATTEMPT_MUTANTS } from "./attempt-mutants.ts";
+import { STEP_MUTANTS } from "./step-mutants.ts";
 import { WEBHOOK_MUTANTS } from "./webhook-mutants.ts";
 
 /** Every fault the laws must see. */
-const MUTANTS = [...ATTEMPT_MUTANTS, ...END_MUTANTS, ...WEBHOOK_MUTANTS];
+const MUTANTS = [...ATTEMPT_MUTANTS, ...END_MUTANTS, ...STEP_MUTANTS, ...WEBHOOK_MUTANTS];
 
 it.each(MUTANTS)("the laws kill the mutant: $name (invariant $breaks)", ({ machine, breaks }) => {
   // A seed of their own: whether the laws can see a fault must not depend on luck.

@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { PermitBlocks } from "../../src/domain/permit-blocks.ts";
-import { PermitDesk, type Permit, type Verdict, type Wish } from "../../src/domain/permit-desk.ts";
+import { PermitDesk } from "../../src/domain/permit-desk.ts";
+import type { Permit, Verdict, Wish } from "../../src/domain/permit.ts";
 import type { Limits } from "../../src/domain/permits.ts";
 import { MINUTE, NOW, SECOND } from "./fixtures.ts";
-import { ParkedInMemory } from "./permit-world.ts";
+import { ENDLESS, ParkedInMemory } from "./permit-world.ts";
 
 let parked = new ParkedInMemory();
 let jobs = 0;
@@ -14,7 +15,8 @@ beforeEach(() => {
 });
 
 function deskOf(requests: number | null, tokens: number | null = null): PermitDesk {
-  return new PermitDesk(parked, { requests, tokens }, 0, "desk");
+  const settings = { concurrency: ENDLESS, restedSince: 0, era: "desk" };
+  return new PermitDesk(parked, { ...settings, limits: { requests, tokens } });
 }
 
 function wishOf(over: Partial<Wish> = {}): Wish {
@@ -131,6 +133,24 @@ describe("a lane that does not fetch what is reserved for it", () => {
   });
 });
 
+describe("tokens that were not used", () => {
+  it.each([
+    ["come back once, however often that is told", ["a", "a"], 1],
+    ["come back of each call", ["a", "b"], 2],
+    ["come back each time where an older consumer tells it", [undefined, undefined], 2],
+  ])("%s", (_, ids, times) => {
+    const desk = deskOf(null, 60_000);
+    granted(desk, 1, { lane: "high", tokens: 6_000 });
+    const later = NOW + 4 * SECOND;
+    for (const id of ids) {
+      const news = { spent: [], remaining: [], tokens: 1_000 };
+      desk.hear(id === undefined ? news : { ...news, id }, later);
+    }
+    // Half a second's 450 come to them.
+    expect(granted(desk, 5, { lane: "high", tokens: 800 }, later)).toBe(times === 1 ? 1 : 3);
+  });
+});
+
 describe("a job that is parked twice, under two times of being due", () => {
   it("has one permit reserved, and is rung for once", () => {
     const desk = deskOf(50);
@@ -162,35 +182,59 @@ describe("while nothing may be called", () => {
   });
 });
 
+/** What a call of a hundred tokens needs. */
+const CALL = { tokens: 100, lastsMs: MINUTE };
+
 describe("what one isolate has ahead", () => {
-  const block = { id: "b", requests: 10, tokens: 1_000, lifeMs: 5 * SECOND };
+  const block = {
+    id: "b",
+    requests: 10,
+    tokens: 1_000,
+    lifeMs: 5 * SECOND,
+    lastsMs: MINUTE,
+    quietMs: 10 * SECOND,
+  };
+  const nothing = { spent: [], remaining: [], tokens: 0, served: [] };
 
   it("is used call by call, until it is used up", () => {
     const blocks = new PermitBlocks();
     expect(blocks.put(block, 100, NOW)).toEqual({ id: "b", tokens: 100, single: false });
-    for (let call = 1; call < 10; call++) expect(blocks.take(100, NOW + call)).not.toBeNull();
-    expect(blocks.take(0, NOW)).toBeNull();
+    for (let call = 1; call < 10; call++) expect(blocks.take(CALL, NOW + call)).not.toBeNull();
+    expect(blocks.take({ ...CALL, tokens: 0 }, NOW)).toBeNull();
   });
 
   it.each([
-    ["its time is over", 100, 5 * SECOND],
-    ["it has too few tokens", 901, 0],
-  ])("is not used where %s", (_, tokens, later) => {
+    ["its time is over", {}, 5 * SECOND],
+    ["it has too few tokens", { tokens: 901 }, 0],
+    ["its places are for shorter calls", { lastsMs: MINUTE + 1 }, 0],
+  ])("is not used where %s", (_, over, later) => {
     const blocks = new PermitBlocks();
     blocks.put(block, 100, NOW);
-    expect(blocks.take(tokens, NOW + later)).toBeNull();
+    expect(blocks.take({ ...CALL, ...over }, NOW + later)).toBeNull();
   });
 
   it("tells what is left, and asks for twice what was used", () => {
     const blocks = new PermitBlocks();
-    expect(blocks.asker()).toEqual({ most: 2, spent: [], tokens: 0 });
-    blocks.put(block, 100, NOW);
-    for (let call = 0; call < 4; call++) blocks.take(100, NOW);
-    blocks.correct(40);
-    blocks.correct(-10);
+    expect(blocks.asker(NOW)).toEqual({ most: 2, ...nothing });
+    const [first, second] = [blocks.put(block, 100, NOW), blocks.take(CALL, NOW)];
+    for (let call = 0; call < 3; call++) blocks.take(CALL, NOW);
+    blocks.over(first, 40);
+    blocks.over(second ?? first, -10);
     const spent = [{ id: "b", rest: { requests: 5, tokens: 500 } }];
-    expect(blocks.asker()).toEqual({ most: 10, spent, tokens: 30 });
-    expect(blocks.asker()).toEqual({ most: 10, spent: [], tokens: 0 });
+    const remaining = [{ id: "b", calls: 3 }];
+    expect(blocks.asker(NOW)).toMatchObject({ most: 10, spent, remaining, tokens: 30 });
+    expect(blocks.asker(NOW)).toEqual({ most: 10, ...nothing });
+  });
+
+  it("is for those that were rung for where others wait, and is kept from the rest until its time is over", () => {
+    const blocks = new PermitBlocks();
+    blocks.put({ ...block, rung: true }, 100, NOW);
+    expect(blocks.take(CALL, NOW)).toBeNull();
+    expect(blocks.asker(NOW).spent).toEqual([]);
+    expect(blocks.take({ ...CALL, rung: true }, NOW)).not.toBeNull();
+    expect(blocks.asker(NOW + 5 * SECOND).spent).toMatchObject([
+      { id: "b", rest: { requests: 8 } },
+    ]);
   });
 
   it("takes back a call that was not made, but not of a block it no longer has", () => {
@@ -200,9 +244,14 @@ describe("what one isolate has ahead", () => {
     blocks.put({ ...block, id: "c" }, 100, NOW);
     blocks.back(held);
     blocks.forget();
-    expect(blocks.asker().spent).toEqual([
+    const { spent, remaining } = blocks.asker(NOW);
+    expect(spent).toEqual([
       { id: "b", rest: { requests: 10, tokens: 1_000 } },
       { id: "c", rest: { requests: 9, tokens: 900 } },
+    ]);
+    expect(remaining).toEqual([
+      { id: "b", calls: 0 },
+      { id: "c", calls: 1 },
     ]);
   });
 
@@ -210,6 +259,41 @@ describe("what one isolate has ahead", () => {
     const blocks = new PermitBlocks();
     const single = { ...block, requests: 1, lifeMs: 0 };
     expect(blocks.put(single, 100, NOW).single).toBe(true);
-    expect(blocks.take(0, NOW)).toBeNull();
+    expect(blocks.take({ ...CALL, tokens: 0 }, NOW)).toBeNull();
+  });
+
+  it("is told of at once when no call is under way any more, with what is left", () => {
+    const blocks = new PermitBlocks();
+    const [first, second] = [blocks.put(block, 100, NOW), blocks.take(CALL, NOW)];
+    blocks.over(first, 0);
+    expect(blocks.isNewsDue(NOW + 1)).toBe(false);
+    blocks.over(second ?? first, 0);
+    expect(blocks.isNewsDue(NOW + 1)).toBe(true);
+    expect(blocks.news()).toMatchObject({ remaining: [{ id: "b", calls: 0 }] });
+    expect(blocks.isNewsDue(NOW + 1)).toBe(false);
+    expect(blocks.take(CALL, NOW + 1)).toBeNull();
+  });
+
+  it.each([
+    ["places are few", 0, () => {}],
+    ["somebody was parked", 10 * SECOND, (blocks: PermitBlocks) => blocks.parked()],
+  ])("each end is told at once where %s", (_, quietMs, meanwhile) => {
+    const blocks = new PermitBlocks();
+    const first = blocks.put({ ...block, quietMs }, 100, NOW);
+    blocks.take(CALL, NOW);
+    meanwhile(blocks);
+    blocks.over(first, 0);
+    expect(blocks.isNewsDue(NOW + 1)).toBe(true);
+    expect(blocks.news().remaining).toEqual([{ id: "b", calls: 9 }]);
+    expect(blocks.take(CALL, NOW + 1)).not.toBeNull();
+  });
+
+  it("of an object that counts no calls is used as ever, and nothing is told of its calls", () => {
+    const blocks = new PermitBlocks();
+    const endless = { id: null, requests: Infinity, tokens: Infinity, lifeMs: 10 * SECOND };
+    blocks.over(blocks.put(endless, 100, NOW), 0);
+    expect(blocks.take(CALL, NOW + 1)).not.toBeNull();
+    expect(blocks.isNewsDue(NOW + MINUTE)).toBe(false);
+    expect(blocks.asker(NOW)).toMatchObject(nothing);
   });
 });

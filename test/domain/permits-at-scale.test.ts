@@ -1,16 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { PermitBlocks } from "../../src/domain/permit-blocks.ts";
-import { PermitDesk } from "../../src/domain/permit-desk.ts";
-import { seeded } from "../support/random.ts";
 import { MINUTE, NOW, SECOND } from "./fixtures.ts";
-import {
-  mostInAMinute,
-  ParkedInMemory,
-  PermitWorld,
-  MESSAGE_MS,
-  type Simulated,
-} from "./permit-world.ts";
+import { OverloadWorld } from "./overload-world.ts";
+import { mostInAMinute, PermitWorld, MESSAGE_MS, type Simulated } from "./permit-world.ts";
 
 const LIMIT = 600;
 /** How often a permit accrues. */
@@ -21,7 +13,7 @@ const calls = (jobs: Simulated[]) =>
   jobs.map(({ calledAt }) => calledAt).filter((at) => at < Infinity);
 
 describe("of ten thousand jobs that one tenant has queued", () => {
-  const world = new PermitWorld({ requests: LIMIT, tokens: null });
+  const world = new PermitWorld({ requests: LIMIT, tokens: null }, { callMs: 5_000 });
   world.submit("low", "flood", 10_000);
   const others = Array.from({ length: 20 }, (_, at) =>
     world.submit("low", `other-${at}`, 1, { fromMs: (at + 1) * 10 * SECOND }),
@@ -94,52 +86,74 @@ describe("tenants of one lane", () => {
   });
 });
 
-/** Isolates that call as often as they are permitted, and those that are parked when it is their turn. */
-function isolates(count: number, limit: number, forMs: number, everyMs: number) {
-  const desk = new PermitDesk(new ParkedInMemory(), { requests: limit, tokens: null }, 0, "desk");
-  const random = seeded(7);
-  const [made, asks]: [number[], number[]] = [[], []];
-  const call = (blocks: PermitBlocks, job: string, since: number, now: number) => {
-    if (blocks.take(0, now) !== null) return made.push(now);
-    const { most, spent } = blocks.asker();
-    for (const { id, rest } of spent) desk.giveBack(id, rest, now);
-    asks.push(now);
-    const verdict = desk.ask({ job, lane: "high", tenant: "t", tokens: 0, since }, most, now);
-    if (verdict.type === "parked") return undefined;
-    blocks.put(verdict.permit, 0, now);
-    return made.push(now);
-  };
-  const all = Array.from({ length: count }, () => ({
-    blocks: new PermitBlocks(),
-    at: NOW + random() * everyMs,
-  }));
-  let jobs = 0;
-  for (let now = NOW; now < NOW + forMs; now += 10) {
-    for (const isolate of all) {
-      for (; isolate.at <= now; isolate.at += everyMs * (0.5 + random())) {
-        call(isolate.blocks, `job-${jobs++}`, now, now);
-      }
-    }
-    if (desk.serveAt(now) <= now + 10) desk.serve(now);
-    for (const { job, since } of desk.takeRings()) {
-      const { blocks } = all[Math.floor(random() * count)] ?? { blocks: new PermitBlocks() };
-      call(blocks, job, since, now);
-    }
-  }
-  return { made, asks };
+/** What an object answers in a second (platform limit). */
+const CAPACITY = 1_000;
+
+describe("a million calls a minute", () => {
+  it("take the desk fewer than five hundred words a second, once blocks have grown", () => {
+    const sources = [{ tenant: "t", perSecond: 14_700 }];
+    const world = new OverloadWorld({ isolates: 250, limit: 1_000_000, sources });
+    world.run(5 * SECOND);
+    expect(world.calls.length).toBeGreaterThan(70_000);
+    expect(world.heard.length / 5).toBeLessThan(CAPACITY);
+    expect(world.heard.filter((at) => at > NOW + 2 * SECOND).length / 3).toBeLessThan(500);
+  });
+});
+
+/** The calls from then on, in a second, as a share of what the provider allows in one. */
+function shareOf({ calls, now }: OverloadWorld, limit: number, fromMs: number): number {
+  const late = calls.filter(({ at }) => at >= NOW + fromMs);
+  return late.length / (limit * ((now - NOW - fromMs) / MINUTE));
 }
 
-describe("with many isolates that have permits ahead", () => {
-  it("no minute has more calls than the limit, though they would make twice as many", () => {
-    const { made } = isolates(100, 6_000, 2 * MINUTE, 500);
-    expect(mostInAMinute(made)).toBeLessThanOrEqual(6_000);
-    expect(made.length).toBeGreaterThan(2 * 6_000 * 0.85);
-  });
+describe("with half as much again as the provider allows", () => {
+  const SETTLED_MS = 15 * SECOND;
 
-  it("a million calls a minute take the desk fewer than a thousand questions a second", () => {
-    const { made, asks } = isolates(250, 1_000_000, 5 * SECOND, 17);
-    expect(made.length).toBeGreaterThan(70_000);
-    expect(asks.length / 5).toBeLessThan(1_000);
-    expect(asks.filter((at) => at > NOW + 2 * SECOND).length / 3).toBeLessThan(500);
-  });
+  it.each([
+    ["50 calls a second", 3_000, 20 * SECOND],
+    ["300 calls a second", 18_000, 60 * SECOND],
+    ["1,000 calls a second", 60_000, 65 * SECOND],
+    ["5,000 calls a second", 300_000, 20 * SECOND],
+  ])(
+    "%s are made all the time, with one object that answers a thousand words",
+    { timeout: 60_000 },
+    (_, limit, ms) => {
+      const sources = [{ tenant: "t", perSecond: (1.5 * limit) / 60 }];
+      const world = new OverloadWorld({ isolates: 100, limit, sources, capacity: CAPACITY });
+      world.run(ms);
+      expect(shareOf(world, limit, SETTLED_MS)).toBeGreaterThan(0.85);
+      expect(shareOf(world, limit, ms - 5 * SECOND)).toBeGreaterThan(0.85);
+      expect(mostInAMinute(world.calls.map(({ at }) => at))).toBeLessThanOrEqual(limit);
+      const settled = world.heard.filter((at) => at >= NOW + SETTLED_MS).length;
+      expect(settled / ((ms - SETTLED_MS) / SECOND)).toBeLessThan(CAPACITY / 2);
+    },
+  );
+
+  it(
+    "lanes have their turns, and tenants share, as if each job were asked for alone",
+    { timeout: 60_000 },
+    () => {
+      const limit = 60_000;
+      const sources = [
+        { lane: "high", tenant: "enterprise", perSecond: 1_000 },
+        { lane: "low", tenant: "flood", perSecond: 500 },
+        { lane: "low", tenant: "small", perSecond: 20 },
+      ] as const;
+      const world = new OverloadWorld({
+        isolates: 100,
+        limit,
+        sources: [...sources],
+        capacity: CAPACITY,
+      });
+      world.run(40 * SECOND);
+      const late = world.calls.filter(({ at }) => at >= NOW + SETTLED_MS);
+      const low = late.filter(({ lane }) => lane === "low");
+      expect(low.length / late.length).toBeGreaterThan(1 / 9 - 0.02);
+      expect(low.length / late.length).toBeLessThan(1 / 9 + 0.02);
+      const small = low.filter(({ tenant }) => tenant === "small");
+      expect(small.length / ((40 * SECOND - SETTLED_MS) / SECOND)).toBeGreaterThan(18);
+      const waits = small.map(({ at, since }) => at - since).toSorted((a, b) => a - b);
+      expect(waits[Math.floor(waits.length * 0.95)]).toBeLessThan(3 * MESSAGE_MS);
+    },
+  );
 });

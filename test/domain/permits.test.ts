@@ -24,6 +24,14 @@ function drain(permits: Permits, now: number, leave = 0, tokens = 0): number {
   }
 }
 
+it("what is corrected while nothing is limited is not there once something is", () => {
+  const permits = permitsOf(null);
+  permits.correct(5_000);
+  permits.limits = { requests: null, tokens: 60_000 };
+  permits.pass(NOW + SECOND);
+  expect(permits.room(1, 0)).toBe(900);
+});
+
 describe("permits, after a rest,", () => {
   it.each([
     [1, 1],

@@ -1,9 +1,11 @@
 import type { Command } from "../../src/domain/command.ts";
 import { wakeAt, type Job } from "../../src/domain/job.ts";
+import { stepsDone } from "./course-observed.ts";
 import type { Taken } from "./fixtures.ts";
 import { COMMANDS } from "./fixtures.ts";
 import { isOver, law } from "./invariants.ts";
-import { commandOf, partOf, type Consumer, type World } from "./world.ts";
+import { answerTo, commandOf, partOf } from "./words.ts";
+import type { Consumer, World } from "./world.ts";
 
 /** How many of the newest consumers are asked; the older ones are zombies alike. */
 const ASKED = 4;
@@ -22,6 +24,7 @@ export function probe(world: World): void {
     if (consumer === world.holder) continue;
     law(invariant, isDeaf(world, consumer, world.now), "a stale token changes nothing");
   }
+  unasked(world);
   if (ended) finalWord(world);
   if (job.status === "active" && world.holder !== null) duringAttempt(world, job, world.holder);
   earlyAlarm(world);
@@ -45,6 +48,16 @@ function duringAttempt(world: World, job: Extract<Job, { status: "active" }>, ho
   const again = ask(world, commandOf("append", holder, partOf(holder, "again")));
   const unchanged = again?.events.length === 0 && again.job.appended === job.appended;
   law(5, unchanged, "a part that comes again is told to nobody");
+}
+
+/** An answer to what is not asked changes nothing: what was answered before, too. */
+function unasked(world: World): void {
+  const { job, log, spec } = world;
+  for (const step of (spec.steps ?? []).keys()) {
+    if (job.status === "waiting" && step === stepsDone(log)) continue;
+    const heard = ask(world, answerTo(spec, step, true)) ?? ask(world, answerTo(spec, step, false));
+    law(isOver(job) ? 1 : 3, heard === null, "an answer to what is not asked changes nothing");
+  }
 }
 
 function finalWord(world: World): void {

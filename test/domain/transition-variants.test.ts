@@ -206,7 +206,7 @@ const rows: Row[] = [
     command: COMMANDS.wake,
     at: NOW + SECOND,
     leads: "failing",
-    effects: ["dead_letter"],
+    effects: ["dead_letter", "withdraw"],
   },
   {
     name: "the time to start in bounds the first attempt only: a retry does not expire by it",
@@ -221,7 +221,7 @@ const rows: Row[] = [
     command: COMMANDS.give_up,
     at: NOW + SECOND,
     leads: "failing",
-    effects: ["dead_letter"],
+    effects: ["dead_letter", "withdraw"],
   },
   {
     name: "a message that the queue gave up on late does not touch an attempt that runs",

@@ -1,54 +1,54 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { LANES, type Lane } from "../../src/domain/lane.ts";
+import { LINES, type Line } from "../../src/domain/lane.ts";
 import { Turns, type Turn } from "../../src/domain/turns.ts";
 
 /** Whose turns these are, one after the other, while all of them go on waiting. */
 function served(turns: Turns, count: number, costOf: (turn: Turn) => number = () => 1): Turn[] {
   return Array.from({ length: count }, () => {
-    const turn = turns.next(LANES);
+    const turn = turns.next(LINES);
     if (turn === null) throw new Error("nobody waits");
     turns.took(turn, costOf(turn));
     return turn;
   });
 }
 
-function turnsOf(...waiting: [Lane, string][]): Turns {
+function turnsOf(...waiting: [Line, string][]): Turns {
   const turns = new Turns();
-  for (const [lane, tenant] of waiting) turns.join({ lane, tenant });
+  for (const [line, tenant] of waiting) turns.join({ line, tenant });
   return turns;
 }
 
 const countOf = (turns: Turn[], wanted: Partial<Turn>) =>
   turns.filter(
-    ({ lane, tenant }) => lane === (wanted.lane ?? lane) && tenant === (wanted.tenant ?? tenant),
+    ({ line, tenant }) => line === (wanted.line ?? line) && tenant === (wanted.tenant ?? tenant),
   ).length;
 
 describe("turns", () => {
   it("are nobody's where nobody waits", () => {
-    expect(new Turns().next(LANES)).toBeNull();
+    expect(new Turns().next(LINES)).toBeNull();
     const turns = turnsOf(["high", "a"]);
-    turns.leave({ lane: "high", tenant: "a" });
-    expect(turns.next(LANES)).toBeNull();
-    expect(turns.lanes).toEqual([]);
+    turns.leave({ line: "high", tenant: "a" });
+    expect(turns.next(LINES)).toBeNull();
+    expect(turns.lines).toEqual([]);
   });
 
-  it("go to the lanes by their weights while all of them wait", () => {
-    const all = served(turnsOf(["long", "a"], ["low", "a"], ["normal", "a"], ["high", "a"]), 140);
-    expect(LANES.map((lane) => countOf(all, { lane }))).toEqual([80, 40, 10, 10]);
+  it("go to the lines by their weights while all of them wait", () => {
+    const all = served(turnsOf(...LINES.map((line): [Line, string] => [line, "a"])), 150);
+    expect(LINES.map((line) => countOf(all, { line }))).toEqual([80, 40, 10, 10, 10]);
   });
 
   it("begin with the best lane", () => {
-    expect(served(turnsOf(["low", "a"], ["high", "a"]), 1)[0]?.lane).toBe("high");
+    expect(served(turnsOf(["low", "a"], ["high", "a"]), 1)[0]?.line).toBe("high");
   });
 
   it("are all a lane's where only it waits", () => {
-    expect(countOf(served(turnsOf(["low", "a"]), 10), { lane: "low" })).toBe(10);
+    expect(countOf(served(turnsOf(["low", "a"]), 10), { line: "low" })).toBe(10);
   });
 
   it("are those of a lane that may have them", () => {
-    expect(turnsOf(["low", "a"], ["high", "a"]).next(["low"])?.lane).toBe("low");
+    expect(turnsOf(["low", "a"], ["high", "a"]).next(["low"])?.line).toBe("low");
   });
 
   it("go round the tenants of a lane", () => {
@@ -65,7 +65,7 @@ describe("turns", () => {
   it("are not saved up while one does not wait", () => {
     const turns = turnsOf(["low", "a"]);
     served(turns, 100);
-    turns.join({ lane: "low", tenant: "late" });
+    turns.join({ line: "low", tenant: "late" });
     expect(countOf(served(turns, 10), { tenant: "late" })).toBe(5);
   });
 
@@ -85,14 +85,14 @@ describe("turns", () => {
 });
 
 const WAITING = fc.uniqueArray(
-  fc.record({ lane: fc.constantFrom(...LANES), tenant: fc.constantFrom("a", "b", "c", "d", "e") }),
-  { minLength: 1, maxLength: 20, selector: ({ lane, tenant }) => `${lane} ${tenant}` },
+  fc.record({ line: fc.constantFrom(...LINES), tenant: fc.constantFrom("a", "b", "c", "d", "e") }),
+  { minLength: 1, maxLength: 20, selector: ({ line, tenant }) => `${line} ${tenant}` },
 );
 
 describe("whoever waits", () => {
   it("has a turn before the others have had all theirs: none starves, in any lane", () => {
     const property = fc.property(WAITING, (waiting) => {
-      const turns = turnsOf(...waiting.map(({ lane, tenant }) => [lane, tenant] as [Lane, string]));
+      const turns = turnsOf(...waiting.map(({ line, tenant }) => [line, tenant] as [Line, string]));
       // The least of 14 parts, and five tenants to share it.
       const all = served(turns, 14 * 5 * 2);
       for (const one of waiting) expect(countOf(all, one)).toBeGreaterThan(0);
@@ -102,10 +102,10 @@ describe("whoever waits", () => {
 
   it("has within its lane as many turns as any other, but for one", () => {
     const property = fc.property(WAITING, fc.integer({ min: 1, max: 300 }), (waiting, count) => {
-      const turns = turnsOf(...waiting.map(({ lane, tenant }) => [lane, tenant] as [Lane, string]));
+      const turns = turnsOf(...waiting.map(({ line, tenant }) => [line, tenant] as [Line, string]));
       const all = served(turns, count);
-      for (const lane of LANES) {
-        const counts = waiting.filter((one) => one.lane === lane).map((one) => countOf(all, one));
+      for (const lane of LINES) {
+        const counts = waiting.filter((one) => one.line === lane).map((one) => countOf(all, one));
         if (counts.length > 0) expect(Math.max(...counts) - Math.min(...counts)).toBeLessThan(2);
       }
     });

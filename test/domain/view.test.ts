@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 
-import { attemptsOf, partIsShown, partIsVoid, statusOf, viewOf } from "../../src/domain/view.ts";
+import {
+  attemptsOf,
+  foreseenView,
+  partIsShown,
+  partIsVoid,
+  statusOf,
+  viewOf,
+} from "../../src/domain/view.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { AttemptView, JobView, type JobStatus } from "../../src/schema/job.ts";
 import {
@@ -21,14 +28,15 @@ import {
 } from "./fixtures.ts";
 import { CANONICAL } from "./transition-table.ts";
 
-function view(job: Job, now = NOW, backlog = 0): JobView {
-  return viewOf(job, now, backlog);
+function view(job: Job, now = NOW): JobView {
+  return viewOf(job, now);
 }
 
 describe("a job's status, as its owner sees it,", () => {
   const seen: Record<Status, JobStatus> = {
     queued: "queued",
     active: "active",
+    waiting: "active",
     failing: "active",
     completed: "completed",
     failed: "failed",
@@ -77,7 +85,8 @@ describe("a job's view", () => {
 
 describe("the view of a queued job", () => {
   it("says how many are before it and how long that may take, and no more", () => {
-    const shown = view(accepted(), NOW, 250);
+    expect(view(accepted())).toMatchObject({ queue_position: 0, estimated_wait: 0 });
+    const shown = foreseenView(view(accepted()), { position: 250, seconds: 10 });
     expect(shown).toMatchObject({ status: "queued", queue_position: 250, estimated_wait: 10 });
     for (const absent of ["run_at", "retry_at", "started_at", "retained_until"]) {
       expect(shown).not.toHaveProperty(absent);

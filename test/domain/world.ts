@@ -1,4 +1,5 @@
-import type { Command, Part } from "../../src/domain/command.ts";
+import { isToAsk } from "../../src/domain/advance.ts";
+import type { Command } from "../../src/domain/command.ts";
 import {
   currentAttempt,
   dueAt,
@@ -8,15 +9,24 @@ import {
   type Job,
   type JobSpec,
   type LogEvent,
-  type Route,
 } from "../../src/domain/job.ts";
 import type { DeliveryOutcome } from "../../src/domain/delivery.ts";
 import { nextDelivery } from "../../src/domain/outbox.ts";
 import type { accept, transition } from "../../src/domain/transition.ts";
-import { ANSWER, type Taken } from "./fixtures.ts";
+import { promptTokensNow, stepNow, stepsDone } from "./course-observed.ts";
+import { COMMANDS, type Taken } from "./fixtures.ts";
 import { isOver, law, lawsOfAStep } from "./invariants.ts";
-import { billFor, isPaidFor, reportOf, type Bill, type Metered } from "./meter.ts";
+import {
+  billFor,
+  finalBill,
+  isPaidFor,
+  reportOf,
+  routeOf,
+  type Bill,
+  type Metered,
+} from "./meter.ts";
 import type { Act, Which } from "./scenario.ts";
+import { answerTo, commandOf, partOf } from "./words.ts";
 
 export type Machine = { accept: typeof accept; transition: typeof transition };
 
@@ -24,6 +34,9 @@ export type Machine = { accept: typeof accept; transition: typeof transition };
 export type Consumer = {
   token: string;
   attempt: number;
+  /** Index of the step it was for, and what its prompt was likely to count. */
+  step: number;
+  promptTokens: number;
   /** The parts of its text the job has taken; the next one's number is their count. */
   said: string[];
   /** What its call came to, once it has ended. */
@@ -50,8 +63,8 @@ export type World = {
   forgotten: boolean;
 };
 
-export function newWorld(machine: Machine, spec: JobSpec): World {
-  const result = machine.accept(spec);
+export function newWorld(machine: Machine, spec: JobSpec, carried: number[] = []): World {
+  const result = machine.accept(spec, carried);
   law(2, result.ok, "a submission is accepted");
   const { job } = result;
   const world: World = {
@@ -67,14 +80,8 @@ export function newWorld(machine: Machine, spec: JobSpec): World {
     forgotten: false,
   };
   take(world, result, null);
+  askIfDue(world);
   return world;
-}
-
-/** A second world that goes its own way from here. */
-export function copyOf(world: World): World {
-  const consumers = world.consumers.map((consumer) => ({ ...consumer, said: [...consumer.said] }));
-  const holder = consumers.find(({ token }) => token === world.holder?.token) ?? null;
-  return { ...world, log: [...world.log], consumers, holder };
 }
 
 /** What time alone has decided is decided before anybody speaks: a caller of the machine owes it that. */
@@ -90,7 +97,16 @@ export function give(world: World, command: Command): Taken | null {
   const result = world.machine.transition(world.job, command, world.now);
   if (!result.ok) return null;
   take(world, result, command);
+  askIfDue(world);
   return result;
+}
+
+/** In the turn that brings a job to an approval it is asked for: a caller of the machine owes it that as well. */
+function askIfDue(world: World): void {
+  if (world.forgotten || !isToAsk(world.job, world.now)) return;
+  const result = world.machine.transition(world.job, COMMANDS.ask, world.now);
+  law(2, result.ok, "what has come to an approval asks for it");
+  take(world, result, COMMANDS.ask);
 }
 
 export function act(world: World, act: Act): void {
@@ -120,7 +136,20 @@ export function act(world: World, act: Act): void {
       return remove(world);
     case "deliver":
       return deliver(world, act.outcome);
+    case "answer":
+      return answer(world, stepsDone(world.log) + act.off, act.approved);
   }
+}
+
+/** Somebody answers what was, or was not, asked. */
+export function answer(world: World, step: number, approved: boolean): void {
+  const { job, log } = world;
+  const asked = job.status === "waiting" && step === stepsDone(log);
+  const result = give(world, answerTo(world.spec, step, approved));
+  law(3, (result !== null) === asked, "what is asked is answered, once, and nothing else is");
+  if (result === null) return;
+  const isOff = world.job.status === "cancelled";
+  law(1, isOff === !approved, "a job goes on if it was approved, and is cancelled if it was not");
 }
 
 const CANCEL: Command = { type: "cancel", reason: "Cancelled by the client" };
@@ -176,15 +205,18 @@ export function come(world: World): void {
   const token = `token-${world.consumers.length + 1}`;
   const { job, now } = world;
   const result = give(world, { type: "lease", token });
-  const due = job.status === "queued" && now >= job.readyAt;
+  const isForCall = stepNow(world)?.type !== "approval";
+  const due = job.status === "queued" && now >= job.readyAt && isForCall;
+  const bounds = { step: stepsDone(world.log), promptTokens: promptTokensNow(world) };
+  const paid = isPaidFor(world);
   law(3, (result !== null) === due, "a lease is for a job that waits and is due, and no other");
   if (result === null) return;
   if (world.job.status === "failing") {
-    law(3, !isPaidFor(world), "a job gets every attempt that its own budget pays for");
+    law(3, !paid, "a job gets every attempt that its own budget pays for");
     return;
   }
   const attempt = currentAttempt(world.job)?.number ?? 0;
-  world.holder = { token, attempt, said: [], bill: null };
+  world.holder = { token, attempt, ...bounds, said: [], bill: null };
   world.consumers.unshift(world.holder);
 }
 
@@ -231,7 +263,7 @@ function account(world: World, who: number, metered: Metered): void {
   const report = reportOf(metered);
   // Before the command, since all bills are added up by it; put back should the job not take it.
   const news = bill?.estimated === true && metered !== "unknown" && job.status !== "purged";
-  if (news) consumer.bill = billFor(world.spec, consumer, routeOf(world, consumer), report);
+  if (news) consumer.bill = billFor(consumer, routeOf(world, consumer), report);
   const result = give(world, { type: "account", token, report });
   law(
     10,
@@ -246,39 +278,12 @@ function account(world: World, who: number, metered: Metered): void {
   law(10, wakeAt(result.job) === wakeAt(job), "an account changes no time");
 }
 
-function routeOf({ spec, log }: World, { attempt }: Consumer): Route | undefined {
-  const start = log.find((event) => event.type === "started" && event.attempt === attempt);
-  return spec.routes.find(({ name }) => start?.type === "started" && name === start.model);
-}
-
-/** The same part of the same attempt always has the same text, and no two have the same. */
-export function partOf({ attempt, said }: Consumer, which: Which): Part {
-  const number = numberOf(said.length, which);
-  const text = which === "none" ? "" : `[attempt ${attempt}, part ${number}]`;
-  return { part: number, text, ttftMs: 620 };
-}
-
-function numberOf(next: number, which: Which): number {
-  if (which === "gap") return next + 1;
-  return which === "again" && next > 0 ? next - 1 : next;
-}
-
-export function commandOf(
-  type: "append" | "complete",
-  { token }: Consumer,
-  part: Part,
-  metered: Metered = "known",
-): Extract<Command, { type: "append" | "complete" }> {
-  if (type === "append") return { type, token, ...part };
-  const report = reportOf(metered);
-  return { type, token, ...part, answer: { ...ANSWER, usage: report.usage }, report };
-}
-
 /** The machine's word is law, once it has been held against the laws. */
 function take(world: World, result: Taken, command: Command | null): void {
   const over =
     world.holder !== null &&
-    (result.events.some(({ type }) => type === "attempt_failed") || hasEnded(result.job));
+    (result.events.some(({ type }) => type === "attempt_failed" || type === "step_completed") ||
+      hasEnded(result.job));
   if (over && world.holder !== null) world.holder.bill = finalBill(world, world.holder, command);
   lawsOfAStep(world, result, command);
   world.job = result.job;
@@ -289,11 +294,4 @@ function take(world: World, result: Taken, command: Command | null): void {
   else if (command?.type === "dead_letter") world.letter = "written";
   else if (!["failing", "failed"].includes(result.job.status)) world.letter = "none";
   if (over) world.holder = null;
-}
-
-/** What the holder's call came to, as it says itself if it comes to say it. */
-function finalBill(world: World, holder: Consumer, command: Command | null): Bill {
-  const reported = command?.type === "fail" || command?.type === "complete";
-  const report = reported ? command.report : reportOf("unknown");
-  return billFor(world.spec, holder, routeOf(world, holder), report);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { newestFirst, type ListingKey, type StoredListing } from "../../src/domain/listing.ts";
-import type { Found, JobRpc } from "../../src/job/job-rpc.ts";
+import type { Found } from "../../src/job/job-rpc.ts";
 import type { ListingRpc } from "../../src/ledgers/listing-rpc.ts";
 import { listJobs, type ListingFilter, type ListingPorts } from "../../src/http/list-jobs.ts";
 import type { JobStatus, JobView } from "../../src/schema/job.ts";
@@ -60,7 +60,7 @@ class Tenant {
   #ports(): ListingPorts {
     return {
       shards: [this.#shard(0), this.#shard(1)],
-      job: (id) => Promise.resolve({ glance: () => this.#glance(id) } as unknown as JobRpc),
+      glance: (id) => this.#glance(id),
       now: () => 0,
       discard: (_shard, { jobId }: ListingKey) => void this.discarded.push(jobId),
     };

@@ -5,8 +5,9 @@ import type { JobReplayed } from "../../src/schema/job.ts";
 import { expectJson } from "../support/api.ts";
 import { refusedUpgrade } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
-import * as batches from "../support/batch-answers.ts";
 import { askAboutLetters } from "../support/letter-answers.ts";
+import * as batches from "../support/batch-answers.ts";
+import { askAboutSteps } from "../support/step-answers.ts";
 import { askAboutTenants } from "../support/tenant-answers.ts";
 import { nameOf, OpenApiJudge, type OpenApi } from "../support/openapi.ts";
 
@@ -224,6 +225,7 @@ describe("real answers", () => {
   });
 
   it("about batches fit the document", () => batches.askAboutBatches(journey.api, ask));
+  it("about a job's steps fit the document", () => askAboutSteps(journey.api, ask, "gone"));
   it("about tenants fit the document", () => askAboutTenants(journey.api, ask));
   it("where the budget or the queue is full fit the document", async () => {
     await ask("GET", "/api/usage", 200, { url: "/api/usage?group_by=model" });

@@ -30,7 +30,7 @@ describe("a body that does not fit", () => {
     [
       "both prompt and messages",
       { prompt, messages: [{ role: "user", content: "x" }] },
-      /exactly one of prompt and messages/,
+      /exactly one of prompt, messages and steps/,
       "/prompt",
     ],
     ["no messages", { messages: [] }, /^messages/, "/messages"],
@@ -42,7 +42,7 @@ describe("a body that does not fit", () => {
     ],
     ["an unknown field", { prompt, promt: "x" }, /promt/, ""],
     ["an unknown parameter", { prompt, params: { temprature: 1 } }, /temprature/, "/params"],
-    ["steps, which later versions take", { prompt, steps: [] }, /steps/, ""],
+    ["no steps", { steps: [] }, /^steps/, "/steps"],
     ["a number as prompt", { prompt: 7 }, "prompt is required", "/prompt"],
     ["null as prompt", { prompt: null }, /^prompt/, "/prompt"],
     [

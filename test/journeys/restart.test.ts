@@ -155,3 +155,33 @@ it("F1, F8: whatever is accepted ends exactly once, though the product is killed
   expect(await Promise.all(jobs.map((job) => submit(job)))).toEqual(jobs.map(() => 200));
   expect(journey.provider.calls).toHaveLength(calls);
 }, 150_000);
+
+it("invariant 3: a job killed at an approval and in a step goes on there, and calls for nothing twice", async () => {
+  const first = freshPrompt();
+  const last = freshPrompt("[tokens=60 every=50 x1]");
+  const { job_id: id } = await journey.api.submit({
+    steps: [
+      { name: "draft", type: "llm", prompt: first },
+      { name: "approve", type: "approval", message: "{{steps.draft.output}}" },
+      { name: "final", type: "llm", prompt: last },
+      { name: "join", type: "template", template: "{{steps.draft.output}}{{steps.final.output}}" },
+    ],
+  });
+  const { waiting_for: asked } = await journey.api.readUntil(id, (job) => "waiting_for" in job);
+  await journey.product.kill();
+  await journey.product.start();
+  expect((await journey.api.read(id)).waiting_for).toEqual(asked);
+  const answer = { request_id: asked?.request_id, approved: true };
+  await journey.api.post(`/api/jobs/${id}/input`, answer);
+  await journey.api.firstEvent(id, (event) => event.type === "delta" && event.attempt === 2);
+  await journey.product.kill();
+  await journey.product.start();
+  const job = await journey.api.ended(id, 60_000);
+  expect(job).toMatchObject({ status: "completed", attempts_made: 4 });
+  const [draft, ...others] = journey.provider.callsFor(first);
+  expect(others).toEqual([]);
+  const final = journey.provider.callsFor(last).at(-1);
+  expect(asked?.message).toBe(answerOf(draft ?? { id: 0 }));
+  expect(job.result?.content).toBe(`${asked?.message}${answerOf(final ?? { id: 0 })}`);
+  expectWholeLog(await journey.api.log(id));
+}, 120_000);

@@ -243,6 +243,16 @@ describe("the other calls", () => {
     api.script(json({ job_id: "job", deliveries: [{ delivery_id: "msg_1" }] }));
     expect(await client.deliveries("job")).toEqual([{ delivery_id: "msg_1" }]);
   });
+
+  it("give a job's steps, and answer what it waits for", async () => {
+    api.script(json({ job_id: "job", steps: [{ name: "draft" }] }));
+    expect(await client.steps("job")).toEqual([{ name: "draft" }]);
+    api.script(lost, json({ job_id: "job" }));
+    const input = { request_id: "input_x_1", approved: true };
+    expect(await client.answer("job", input)).toEqual({ job_id: "job" });
+    const asked = { method: "POST", path: "/api/jobs/job/input", body: JSON.stringify(input) };
+    expect(api.asked).toMatchObject([asked, asked]);
+  });
 });
 
 describe("an error", () => {

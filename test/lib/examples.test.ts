@@ -70,6 +70,7 @@ it.each(TIMED)("%s refuses what is older than five minutes", async (file) => {
 it.each([
   ["docs/webhooks.md", [VERIFIERS, RECEIVERS]],
   ["docs/client.md", ["examples/client"]],
+  ["docs/recipes.md", ["examples/recipes"]],
 ])("the code in %s is that of the examples, whole and all of it", (file, folders) => {
   const page = readFileSync(file, "utf8");
   const shown = Array.from(page.matchAll(/^```js\n(.*?)^```$/gms), ([, code]) => code);

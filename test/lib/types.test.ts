@@ -5,6 +5,7 @@ import type { Job, JobResult, WebhookEvent } from "../../lib/webhooks.ts";
 import type * as Delivery from "../../src/schema/delivery.ts";
 import type * as Problem from "../../src/schema/error.ts";
 import type * as Event from "../../src/schema/event.ts";
+import type * as Steps from "../../src/schema/job-steps.ts";
 import type * as Schema from "../../src/schema/job.ts";
 import type * as Listing from "../../src/schema/listing.ts";
 import type * as Token from "../../src/schema/token.ts";
@@ -21,6 +22,8 @@ describe("the types that users import", () => {
     expectTypeOf<Client.JobReplayed>().toEqualTypeOf<InJson<Schema.JobReplayed>>();
     expectTypeOf<Client.Job>().toEqualTypeOf<InJson<Schema.JobView>>();
     expectTypeOf<Client.Attempt>().toEqualTypeOf<InJson<Schema.AttemptView>>();
+    expectTypeOf<Client.StepView>().toEqualTypeOf<InJson<Steps.StepView>>();
+    expectTypeOf<Client.JobInput>().toEqualTypeOf<InJson<Steps.JobInput>>();
     expectTypeOf<Client.JobEvent>().toEqualTypeOf<InJson<Event.JobEvent>>();
     expectTypeOf<Client.EventPage>().toEqualTypeOf<InJson<Event.EventPage>>();
     expectTypeOf<Client.JobList>().toEqualTypeOf<InJson<Listing.JobList>>();

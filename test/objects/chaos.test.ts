@@ -67,20 +67,41 @@ async function audit(chaos: Chaos, { name, spec, seen }: Subject, log: string[])
   expect(ends, "invariant 1: one end, and it is the last").toEqual(told.slice(-1));
   expect(job.status).toBe(ends[0]?.type);
 
-  const calls = chaos.provider.callsFor(name);
+  const first = chaos.provider.callsFor(name);
+  const second = chaos.provider.calls.filter(({ prompt }) => prompt.startsWith(`${name} `));
+  const calls = [...first, ...second];
   const started = told.filter(({ type }) => type === "started").length;
   expect(calls.length, "invariant 3: a call needs a lease").toBeLessThanOrEqual(started);
   for (const { model } of spec.routes) {
-    const made = calls.filter((call) => call.model === model).length;
-    expect(made, "invariant 3: at most max_attempts").toBeLessThanOrEqual(spec.maxAttempts);
+    for (const step of [first, second]) {
+      const made = step.filter((call) => call.model === model).length;
+      expect(made, "invariant 3: at most max_attempts").toBeLessThanOrEqual(spec.maxAttempts);
+    }
   }
   const graceMs = job.status === "cancelled" ? CANCEL_GRACE_MS : 0;
   const endedAt = Date.parse(ends[0]?.at ?? "") + graceMs;
   for (const { startedAt } of calls)
     expect(startedAt, "invariant 3: none after the end").toBeLessThanOrEqual(endedAt);
+  const answers = textsOf(first);
+  const draft = told.find(({ type }) => type === "step_completed");
+  const draftedAt = Date.parse(draft?.at ?? job.cancelled_at ?? job.failed_at ?? "");
+  if (spec.steps !== undefined) {
+    for (const { startedAt } of first)
+      expect(startedAt, "invariant 3: no finished step is run again").toBeLessThanOrEqual(
+        draftedAt + graceMs,
+      );
+    expect(new Set(second.map(({ prompt }) => prompt)).size).toBeLessThanOrEqual(1);
+  }
   if (job.status !== "completed") return;
-  const answers = calls.filter(({ finished }) => finished).map(({ text }) => text);
-  expect(answers, "invariant 5: exactly one attempt's text").toContain(job.result?.content);
+  const expected =
+    spec.steps === undefined
+      ? answers
+      : answers.flatMap((one) => textsOf(second).map((other) => one + other));
+  expect(expected, "invariant 5: exactly one attempt's text").toContain(job.result?.content);
+}
+
+function textsOf(calls: { finished: boolean; text: string }[]): string[] {
+  return calls.filter(({ finished }) => finished).map(({ text }) => text);
 }
 
 const RUNS = Number(Reflect.get(env, "CHAOS_RUNS") || 25);

@@ -3,7 +3,8 @@ import { env } from "cloudflare:workers";
 import { vi } from "vitest";
 
 import { consume } from "../../src/consumer.ts";
-import type { JobSpec } from "../../src/domain/job.ts";
+import type { JobSpec, PlannedStep } from "../../src/domain/job.ts";
+import type { KeptRequest } from "../../src/schema/job.ts";
 import type { JobRpc } from "../../src/job/job-rpc.ts";
 import {
   faultyCall,
@@ -26,7 +27,35 @@ const LEASE_MS = 10_000;
 type Waiting = Letter & { dueAt: number };
 
 /** A job among faults, and what was seen of its log while they struck. */
-export type Subject = { name: string; spec: JobSpec; cancels: boolean; seen: string[][] };
+export type Subject = {
+  name: string;
+  spec: JobSpec;
+  request: KeptRequest;
+  cancels: boolean;
+  seen: string[][];
+};
+
+/** Two calls, the second of which reads the first, and a template that reads both. The calls' prompts begin with the job's name. */
+function inSteps(name: string): KeptRequest {
+  return {
+    steps: [
+      { name: "draft", type: "llm", prompt: name },
+      { name: "final", type: "llm", prompt: `${name} {{steps.draft.output}}` },
+      { name: "join", type: "template", template: "{{steps.draft.output}}{{steps.final.output}}" },
+    ],
+  };
+}
+
+function plannedSteps({ routes, maxAttempts, timeoutMs }: JobSpec): PlannedStep[] {
+  const llm = { type: "llm", weight: 1, maxAttempts, timeoutMs, routes } as const;
+  const tokens = { promptTokens: 12, answerTokens: 100 };
+  const join = { name: "join", type: "template", weight: 1, maxAttempts, timeoutMs } as const;
+  return [
+    { ...llm, ...tokens, name: "draft", reads: [] },
+    { ...llm, ...tokens, name: "final", reads: [0] },
+    { ...join, routes: [], promptTokens: 0, answerTokens: 0, reads: [0, 1] },
+  ];
+}
 
 /**
  * Real objects and real consumers in a world where everything fails, in a time of its own. Between two moments
@@ -70,7 +99,10 @@ export class Chaos {
   async submit(): Promise<Subject> {
     const { faults } = this;
     const models = ["gpt-4o", "gpt-4o-mini"].slice(0, faults.between(1, 2));
-    const spec = specOf({
+    const name = newName();
+    const hasSteps = faults.chance(0.4);
+    const request = hasSteps ? inSteps(name) : { prompt: name };
+    const bare = specOf({
       routes: models.map((model) => ({ name: model, provider: "openai", model, price: null })),
       maxAttempts: faults.between(1, 3),
       timeoutMs: faults.pick([5_000, 20_000]),
@@ -82,9 +114,10 @@ export class Chaos {
       keyExpiresAt: Date.now() + KEPT_MS,
     });
     const cancels = faults.chance(0.2);
-    const subject: Subject = { name: newName(), spec, cancels, seen: [] };
+    const spec = hasSteps ? { ...bare, steps: plannedSteps(bare) } : bare;
+    const subject: Subject = { name, spec, request, cancels, seen: [] };
     this.subjects.push(subject);
-    await this.#insist(subject, (stub) => stub.submit(spec, { prompt: subject.name }));
+    await this.#insist(subject, (stub) => stub.submit(spec, request));
     return subject;
   }
 
@@ -96,7 +129,7 @@ export class Chaos {
     if (faults.strike("all objects aborted", 0.02)) await abortAllDurableObjects();
     if (faults.chance(0.1)) await this.#look(subject);
     if (faults.chance(0.1))
-      await this.#insist(subject, (stub) => stub.submit(subject.spec, { prompt: subject.name }));
+      await this.#insist(subject, (stub) => stub.submit(subject.spec, subject.request));
     if (subject.cancels && faults.chance(0.1))
       await this.#insist(subject, (stub) => stub.cancel("now"));
     if (faults.strike("old message replayed", 0.25))

@@ -14,6 +14,11 @@ const ASKS: [string, (job: OwnJob) => Promise<{ type: string }>][] = [
   ["asked for its attempts", (job) => job.attempts()],
   ["asked for its deliveries", (job) => job.deliveries()],
   ["replayed a delivery of", (job) => job.replayDelivery("msg_x")],
+  ["asked for its steps", (job) => job.steps()],
+  [
+    "answered",
+    (job) => job.input({ requestId: "input_x_0", approved: true, output: "{}", digest: "d" }),
+  ],
   ["retried", (job) => job.source()],
   ["cancelled", (job) => job.cancel("by a stranger")],
   ["deleted", (job) => job.delete()],

@@ -19,7 +19,7 @@ import { newName, specOf } from "./support.ts";
 
 const QUEUED = accept(specOf({ submittedAt: 0 }));
 if (!QUEUED.ok) throw new Error("a new job was refused");
-const VIEW = viewOf(QUEUED.job, 0, 0);
+const VIEW = viewOf(QUEUED.job, 0);
 
 const MODELS = ["gpt-4o", "gpt-4o-mini", "anthropic/claude"];
 const ALL: Omit<ListingQuery, "limit"> = {

@@ -48,7 +48,7 @@ async function told(made: Made, status: ListingStatus, view: Partial<Listing["vi
     status,
     model,
     submittedAt: spec.submittedAt,
-    view: { ...viewOf(created.job, START, 0), status: shown, ...view },
+    view: { ...viewOf(created.job, START), status: shown, ...view },
   });
 }
 
@@ -132,7 +132,7 @@ describe("the list of jobs", () => {
     const shard = await shardFor(env, "another", "job-1");
     const created = accept(specFor({ id: "job-1" }));
     if (!created.ok) throw new Error("a new job was refused");
-    const view = viewOf(created.job, START, 0);
+    const view = viewOf(created.job, START);
     await shard.put({
       jobId: "job-1",
       status: "completed",

@@ -121,6 +121,24 @@ describe("a job without a permit", () => {
   });
 });
 
+describe("while a provider has much to hear", () => {
+  it("jobs are parked together, one speaking for all, and rung for in their turn", async () => {
+    await parked(1);
+    for (let words = 0; words < 120; words++) await providerNamed(env, provider).giveBack("none");
+    const names: string[] = [];
+    for (let at = 0; at < 4; at++) names.push(await submitted());
+    const [first = "", ...others] = names;
+    await deliverTo(first);
+    const asked = vi.spyOn(env.PROVIDERS, "getByName");
+    const told = deliver(worker(), "jobs-normal", others.map(messageOf));
+    expect(await told).toEqual({ acked: ["0", "1", "2"], retried: [] });
+    expect(asked).toHaveBeenCalledTimes(1);
+    asked.mockRestore();
+    expect((await providerNamed(env, provider).state()).parked.normal).toBe(5);
+    expect(calls).toBe(0);
+  });
+});
+
 describe("a message", () => {
   it("of a version that said nothing of what its job needs is as good", async () => {
     await limited(50);
@@ -214,23 +232,39 @@ describe("a call", () => {
     expect((await view(other)).status).toBe("completed");
   });
 
-  it("of a provider without a limit asks once in ten seconds, whatever it comes to", async () => {
+  it("of a provider without a limit asks once, and tells its end", async () => {
     const asked = vi.spyOn(env.PROVIDERS, "getByName");
-    for (let at = 0; at < 5; at++) await deliverTo(await submitted());
-    expect(calls).toBe(5);
-    expect(asked).toHaveBeenCalledTimes(1);
-    passTime(10 * SECOND);
-    await deliverTo(await submitted());
+    for (let at = 0; at < 3; at++) await deliverTo(await submitted());
+    expect(calls).toBe(3);
+    expect(asked).toHaveBeenCalledTimes(6);
+    asked.mockRestore();
+  });
+
+  it("that is made beside others asks and tells together with them", async () => {
+    const answers: (() => void)[] = [];
+    provide(async () => {
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return answered();
+    });
+    const asked = vi.spyOn(env.PROVIDERS, "getByName");
+    const names = [await submitted(), await submitted()];
+    const [first, second] = [names[0] ?? "", names[1] ?? ""];
+    const ends = [deliverTo(first)];
+    await vi.waitUntil(() => answers.length === 1);
+    ends.push(deliverTo(second));
+    await vi.waitUntil(() => answers.length === 2);
+    for (const answer of answers) answer();
+    await Promise.all(ends);
     expect(asked).toHaveBeenCalledTimes(2);
     asked.mockRestore();
   });
 
-  it("costs one question where its provider has a limit, and one word more where tokens have", async () => {
+  it("costs a question and its answer where its provider has a limit, of tokens too", async () => {
     const asked = vi.spyOn(env.PROVIDERS, "getByName");
     await limited(50);
     asked.mockClear();
     await deliverTo(await submitted());
-    expect(asked).toHaveBeenCalledTimes(1);
+    expect(asked).toHaveBeenCalledTimes(2);
     await providerNamed(env, provider).order({ tokens: 100_000 });
     passTime(60 * SECOND);
     asked.mockClear();

@@ -1,83 +1,27 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import type { Lane } from "../../src/domain/lane.ts";
-import type { Learned } from "../../src/domain/learned.ts";
-import type { Asker } from "../../src/domain/permit-blocks.ts";
-import type { Verdict, Wish } from "../../src/domain/permit-desk.ts";
-import type { ProviderRpc } from "../../src/ledgers/provider-rpc.ts";
 import { providerNamed } from "../../src/ledgers/provider-stub.ts";
-import { DAY_MS, holdClock, logged, newName, NOTHING_STORED, passTime, queues } from "./support.ts";
+import { ASKER, stageProvider, told } from "./provider-stage.ts";
+import { logged, newName, NOTHING_STORED, passTime, queues } from "./support.ts";
 
 const SECOND = 1_000;
-const ASKER: Asker = { most: 1, spent: [], tokens: 0 };
 
-/** A provider of its own for each test. No setting knows it, so it has the limits that are ordered. */
-let name = "";
-
-holdClock();
-beforeEach(() => {
-  name = newName();
-  // Each test has a time of its own, so that what is blocked in one is free in the next.
-  vi.setSystemTime(Date.now() + DAY_MS);
-});
-
-function provider(): ProviderRpc {
-  return providerNamed(env, name);
-}
-
-/** Limits it, and lets it rest until it has a whole burst. */
-async function limited(requests: number, tokens: number | null = null): Promise<void> {
-  await provider().order({ requests, tokens });
-  passTime(60 * SECOND);
-}
-
-let jobs = 0;
-function wishOf(over: Partial<Wish> = {}): Wish {
-  jobs += 1;
-  const [job, since] = [`job-${jobs}`, Date.now() + jobs];
-  return { job, lane: "normal", tenant: "acme", tokens: 100, since, ...over };
-}
-
-function ask(over: Partial<Wish> = {}, asker = ASKER): Promise<Verdict> {
-  return provider().ask(wishOf(over), asker);
-}
-
-/** Asks for so many jobs, one after the other; how many may call. */
-async function granted(count: number, over: Partial<Wish> = {}): Promise<number> {
-  let calls = 0;
-  for (let at = 0; at < count; at++) if ((await ask(over)).type === "granted") calls++;
-  return calls;
-}
-
-function stored() {
-  return runInDurableObject(env.PROVIDERS.getByName(name), async (_provider, { storage }) => {
-    const tables = storage.sql.exec("SELECT name FROM sqlite_master").toArray();
-    const parked = tables.some((table) => table["name"] === "parked")
-      ? storage.sql.exec("SELECT job FROM parked").toArray()
-      : null;
-    const rows = [...storage.kv.list()];
-    return { rows, tables, parked, alarm: await storage.getAlarm() };
-  });
-}
-
-/** Moves the clock from alarm to alarm until it is somebody's turn. The jobs that were rung for, in their order. */
-async function nextTurns(): Promise<{ to: string; job: string }[]> {
-  const before = queues.sent.length;
-  for (let alarms = 0; alarms < 5; alarms++) {
-    const { alarm } = await stored();
-    if (alarm === null) throw new Error("there is no alarm");
-    vi.setSystemTime(Math.max(Date.now(), alarm));
-    await runDurableObjectAlarm(env.PROVIDERS.getByName(name));
-    if (queues.sent.length > before) break;
-  }
-  return queues.sent.slice(before).map(({ to, body }) => ({ to, job: body.job }));
-}
-
-function evict(): Promise<void> {
-  return evictDurableObject(env.PROVIDERS.getByName(name));
-}
+const {
+  provider,
+  limited,
+  wishOf,
+  ask,
+  permitted,
+  granted,
+  stored,
+  nextTurns,
+  evict,
+  jobAt,
+  nameOf,
+} = stageProvider();
 
 /** Until when it has written down that permits may be granted. */
 async function activeUntil(): Promise<number> {
@@ -85,17 +29,11 @@ async function activeUntil(): Promise<number> {
   return (rules as { activeUntil: number }).activeUntil;
 }
 
-function told(over: Partial<{ limited: boolean; tokens: number; learned: Partial<Learned> }>) {
-  const { learned, ...call } = over;
-  const known = { requests: null, tokens: null, retryAfterMs: null, ...learned };
-  return { model: "gpt-4o", tokens: 0, limited: false, ...call, learned: known };
-}
-
 describe("a provider without a limit", () => {
-  it("permits as many calls as one likes for ten seconds, and keeps nothing", async () => {
-    const { type, permit } = (await ask()) as Extract<Verdict, { type: "granted" }>;
-    expect(type).toBe("granted");
-    expect(permit).toEqual({ id: null, requests: Infinity, tokens: Infinity, lifeMs: 10_000 });
+  it("permits as many calls as there is use for and the lane has places, and keeps nothing", async () => {
+    expect(await permitted({}, 1)).toMatchObject({ requests: 1, tokens: Infinity, lifeMs: 0 });
+    expect(await permitted({}, 5)).toMatchObject({ requests: 5, lifeMs: 10_000, quietMs: 10_000 });
+    expect(await permitted({}, 1_000)).toMatchObject({ requests: 13 });
     const { rows, tables, alarm } = await stored();
     expect({ rows, tables, alarm }).toEqual(NOTHING_STORED);
   });
@@ -117,8 +55,8 @@ describe("a provider with a limit", () => {
     expect(await granted(10, { lane: "high" })).toBe(5);
     expect((await provider().state()).parked.high).toBe(5);
     const [first] = await nextTurns();
-    expect(first).toEqual({ to: "LANE_HIGH", job: `job-${jobs - 4}` });
-    expect(queues.sent.at(-1)?.body.needs).toMatchObject({ provider: name, tenant: "acme" });
+    expect(first).toEqual({ to: "LANE_HIGH", job: jobAt(4) });
+    expect(queues.sent.at(-1)?.body.needs).toMatchObject({ provider: nameOf(), tenant: "acme" });
     expect(await granted(1, { lane: "high", job: first?.job ?? "" })).toBe(1);
     expect((await provider().state()).parked.high).toBe(4);
   });
@@ -161,7 +99,7 @@ describe("a provider with a limit", () => {
     expect(await nextTurns()).toEqual([{ to: "LANE_NORMAL", job: lost.job }]);
     expect(await granted(1)).toBe(0);
     passTime(30 * SECOND);
-    expect(await granted(1, { job: `job-${jobs}` })).toBe(1);
+    expect(await granted(1, { job: jobAt() })).toBe(1);
   });
 
   it("takes back a permit that was not used, for who waits", async () => {
@@ -214,7 +152,7 @@ describe("a 429", () => {
     expect(alarm).toBe(Date.now() + 20_000);
     expect(await nextTurns()).toHaveLength(4);
     expect(logged).toContain(
-      JSON.stringify({ event: "provider.blocked", provider: name, blocked_ms: 20_000 }),
+      JSON.stringify({ event: "provider.blocked", provider: nameOf(), blocked_ms: 20_000 }),
     );
   });
 
@@ -238,7 +176,7 @@ describe("what a provider says of its limits", () => {
   it("is kept, holds where nothing else is said, and is lowered to by an order", async () => {
     await provider().settle(told({ learned: { requests } }));
     expect((await provider().state()).limits.requests).toBe(120);
-    await evictDurableObject(env.PROVIDERS.getByName(name));
+    await evict();
     expect((await provider().state()).limits.requests).toBe(120);
     expect((await provider().order({ requests: 500 })).limits.requests).toBe(120);
     expect((await provider().order({ requests: 60 })).limits.requests).toBe(60);
@@ -261,7 +199,7 @@ describe("an eviction", () => {
     const { parked, limits } = await provider().state();
     expect([parked.low, limits.requests]).toEqual([4, 50]);
     passTime(20 * SECOND);
-    const first = `job-${jobs - 3}`;
+    const first = jobAt(3);
     expect((await nextTurns())[0]).toEqual({ to: "LANE_LOW", job: first });
   });
 
@@ -287,5 +225,54 @@ describe("an eviction", () => {
     passTime(1);
     await granted(1);
     expect(await activeUntil()).toBe(first + 5_000);
+  });
+});
+
+/** The table as it was before it knew how long calls last, nor priorities. */
+const BEFORE = [
+  `CREATE TABLE parked (lane INTEGER NOT NULL, tenant TEXT NOT NULL, since INTEGER NOT NULL,
+    job TEXT NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (lane, tenant, since, job)) WITHOUT ROWID`,
+  "INSERT INTO parked VALUES (0, 'acme', 2, 'second', 100)",
+  "INSERT INTO parked VALUES (0, 'acme', 1, 'first', 100)",
+  "INSERT INTO parked VALUES (3, 'acme', 3, 'long', 100)",
+];
+
+describe("those that wait", () => {
+  it("are rung for by priority, and of one priority in the order in which they were due", async () => {
+    await limited(50);
+    await granted(5, { lane: "high", tenant: "other" });
+    await provider().order({ paused: true });
+    const order = [3, 1, 1].map((priority) => wishOf({ lane: "high", priority }));
+    for (const wish of order) await provider().ask(wish, ASKER);
+    const before = queues.sent.length;
+    passTime(60 * SECOND);
+    await provider().order({ paused: false });
+    const rung = queues.sent.slice(before).map(({ body }) => body);
+    expect(rung.map(({ job }) => job)).toEqual([1, 2, 0].map((at) => order[at]?.job));
+    expect(rung[0]?.needs).toMatchObject({ priority: 1, rung: true });
+  });
+
+  it("of two lines of long jobs are counted together, and one that ends without a call waits no more", async () => {
+    await provider().order({ paused: true });
+    const wishes = [1, 10].map((priority) => wishOf({ lane: "long", priority }));
+    for (const wish of wishes) await provider().ask(wish, ASKER);
+    expect((await provider().state()).parked.long).toBe(2);
+    for (const { tokens: _, lastsMs: __, ...wish } of wishes) await provider().withdraw(wish);
+    expect((await provider().state()).parked.long).toBe(0);
+  });
+
+  it("for an object of an older version wait on, and are taken to last as long as any", async () => {
+    await provider().order({ paused: true });
+    await runInDurableObject(env.PROVIDERS.getByName(nameOf()), (_provider, { storage }) => {
+      for (const statement of BEFORE) storage.sql.exec(statement);
+      storage.kv.put("version", 1);
+    });
+    await evict();
+    expect((await provider().state()).parked).toMatchObject({ high: 2, long: 1 });
+    const before = queues.sent.length;
+    await provider().order({ paused: false });
+    const rung = queues.sent.slice(before).map(({ to, body }) => `${to} ${body.job}`);
+    expect(rung).toEqual(["LANE_HIGH first", "LANE_HIGH second", "LANE_LONG long"]);
+    expect(queues.sent.at(-1)?.body.needs).toMatchObject({ lastsMs: 900_000, priority: 5 });
   });
 });

@@ -3,6 +3,8 @@ import { env } from "cloudflare:workers";
 import type { AttemptPorts } from "../../src/consumer/attempt.ts";
 import { configOf } from "../../src/settings/config.ts";
 import type { CallError } from "../../src/domain/failure.ts";
+import { workWith } from "../../src/consumer/work.ts";
+import type { RunHttpStep } from "../../src/domain/step-run.ts";
 import type { Permits } from "../../src/consumer/permits.ts";
 import type { CallOutcome } from "../../src/provider/answer.ts";
 import type { CallModel } from "../../src/provider/call.ts";
@@ -25,7 +27,8 @@ export function outcomeOf(error: CallError): CallOutcome & { ok: false } {
 
 /** Permits every call. */
 const FREELY: Permits = {
-  ask: ({ provider, tokens }) => Promise.resolve({ id: null, tokens, single: false, provider }),
+  ask: ({ provider, tokens }) =>
+    Promise.resolve({ id: null, tokens, single: false, provider, line: "normal" }),
   giveBack: () => Promise.resolve(),
   settle: () => Promise.resolve(),
 };
@@ -33,12 +36,17 @@ const FREELY: Permits = {
 export function portsOf(
   name: string,
   model: CallModel,
-  overrides: Partial<AttemptPorts> = {},
+  { http = answering(""), ...overrides }: Partial<AttemptPorts> & { http?: RunHttpStep } = {},
 ): AttemptPorts {
   const config = configOf({ ...env, UNWATCHED_JOIN_MS: "0" });
-  const needs = { provider: "openai", tenant: "acme", tokens: 12, since: 0 };
-  const calls = { model, permits: FREELY, needs };
+  const needs = { line: "normal", provider: "openai", tenant: "acme", tokens: 12, since: 0 };
+  const calls = { work: workWith(model, http), permits: FREELY, needs };
   return { name, job: () => job(name), config, now: Date.now, ...calls, ...overrides };
+}
+
+/** An `http` step that is answered so. */
+export function answering(text: string): RunHttpStep {
+  return () => Promise.resolve({ ok: true, text });
 }
 
 /** Says these texts and has then answered. */

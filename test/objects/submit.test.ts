@@ -140,7 +140,14 @@ describe("submitting", () => {
     const name = await submitted({ lane: "long", user: "canary-user" });
     const message = queues.sent.find(({ body }) => body.job === name);
     const since = message?.body.needs?.since;
-    const needs = { provider: "openai", tenant: "acme", tokens: 12, since };
+    const needs = {
+      provider: "openai",
+      tenant: "acme",
+      tokens: 12,
+      lastsMs: 150_000,
+      priority: 5,
+      since,
+    };
     expect(message).toEqual({ to: "LANE_LONG", body: { job: name, needs }, delaySeconds: 0 });
     expect(logged.join("\n")).not.toMatch(/canary|sky/);
   });

@@ -51,8 +51,11 @@ export function holdQueues({ ledgersToo = true } = {}): void {
         queues.sent.push({ to, body, delaySeconds });
         return Promise.resolve({ metadata: { metrics: { backlogCount: 0 } } });
       };
+      const sendBatch = async (messages: { body: Doorbell }[]) => {
+        await Promise.all(messages.map(({ body }) => send(body)));
+      };
       // All objects, and whatever comes after an eviction, share these very binding objects.
-      Object.defineProperty(env[to], "send", { value: send });
+      Object.defineProperties(env[to], { send: { value: send }, sendBatch: { value: sendBatch } });
     }
     if (ledgersToo) standInForLedgers();
     for (const level of ["log", "error"] as const) {

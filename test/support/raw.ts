@@ -13,7 +13,12 @@ const UPGRADE = {
 /** Asks by HTTP itself: fetch can neither ask for a socket nor show what refuses one. */
 export function askRaw(
   url: string,
-  { method, headers, socket }: { method: string; headers: object; socket: boolean },
+  {
+    method,
+    headers,
+    socket,
+    body = "",
+  }: { method: string; headers: object; socket: boolean; body?: string },
 ): Promise<Raw> {
   return new Promise((resolve, reject) => {
     const sent = { ...headers, ...(socket ? UPGRADE : {}) };
@@ -31,6 +36,6 @@ export function askRaw(
       resolve({ status: 101, headers: {}, body: "" });
     });
     asked.on("error", reject);
-    asked.end();
+    asked.end(body);
   });
 }

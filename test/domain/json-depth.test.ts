@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { depthOf } from "../../src/http/json-depth.ts";
+import { depthOf } from "../../src/domain/json-depth.ts";
 
 /** How deep a value nests, found by going down into it. */
 function depthOfValue(value: unknown): number {

@@ -6,8 +6,9 @@ import { ringDelayMs } from "./retry.ts";
 
 /** The job in another status, without what belonged to the one it leaves. */
 export function enter(job: Job, phase: Phase): Job {
-  const { spec, seq, appended, said, route, attempts, progress, step, outbox } = job;
-  return { spec, seq, appended, said, route, attempts, progress, step, outbox, ...phase };
+  const { spec, seq, appended, said, route, attempts, progress, step, course, outbox } = job;
+  const stage = course === undefined ? {} : { course };
+  return { spec, seq, appended, said, route, attempts, progress, step, ...stage, outbox, ...phase };
 }
 
 /** Numbers the facts, keeps what a poll shows of the latest progress, and owes the webhook what it asked for. */
