@@ -34,6 +34,10 @@ const resultsRoute = createRoute({
     params: BatchParams,
     query: z.object({
       follow: z.enum(["true", "false"]).optional().meta({ description: "Default: false." }),
+      after: z.coerce.number<string>().int().min(0).optional().meta({
+        description: "The `index` after which to start. Default: from the first item on.",
+        example: 41,
+      }),
     }),
   },
   responses: {
@@ -49,13 +53,13 @@ export const batchResults = new OpenAPIHono<App>({ defaultHook: refuseInvalid })
 
 batchResults.openapi(resultsRoute, async (c) => {
   const { id } = c.req.valid("param");
-  const follows = c.req.valid("query").follow === "true";
+  const { follow, after = -1 } = c.req.valid("query");
   const tenant = c.get("principal").tenant;
   // Who may not know of it hears so before the answer begins.
   foundBatch(await (await ownBatch(c, id)).read(tenant));
   const over = new AbortController();
   const gone = AbortSignal.any([c.req.raw.signal, expiryOf(c, over.signal), over.signal]);
-  const lines = resultsOf(c, id, follows, gone);
+  const lines = resultsOf(c, { id, after, follows: follow === "true" }, gone);
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     pull: async (controller) => {
@@ -77,12 +81,11 @@ batchResults.openapi(resultsRoute, async (c) => {
 /** Lines in the order of the items. What is read of them is what fits side by side, at the pace of whoever takes it. True: that was all. */
 async function* resultsOf(
   c: Context<App>,
-  id: string,
-  follows: boolean,
+  { id, after, follows }: { id: string; after: number; follows: boolean },
   gone: AbortSignal,
 ): AsyncGenerator<string, boolean> {
   const tenant = c.get("principal").tenant;
-  let from = 0;
+  let from = after + 1;
   while (!gone.aborted) {
     const page = foundBatch(
       await reached(async () => (await ownBatch(c, id)).entries(from, PAGE, tenant), gone),

@@ -130,6 +130,9 @@ describe("what failed in a batch", () => {
       ["bad", "completed"],
       [null, "completed"],
     ]);
+    const last = results.slice(2);
+    expect(await batches.results(batch_id, "?after=1")).toEqual(last);
+    expect(await batches.results(batch_id, "?follow=true&after=1")).toEqual(last);
     const jobs = await Promise.all(results.map(({ job_id }) => journey.api.read(job_id)));
     expect(jobs.map(({ replay_of, batch_index }) => [replay_of, batch_index])).toEqual([
       [null, 0],
