@@ -285,26 +285,6 @@ export type Attempt = {
   };
 };
 
-export type Batch = {
-  batch_id: string;
-  status: BatchStatus;
-  total: number;
-  /** Percents of items that completed. */
-  progress: number;
-  status_counts: StatusCounts;
-  /** Whether every item has ended. */
-  is_complete: boolean;
-  usage: Usage;
-  /** Of all calls of the items that ended. */
-  cost_usd: number;
-  created_at: string;
-  completed_at: string | null;
-  cancelled_at?: string;
-  metadata: Record<string, string>;
-  last_seq: number;
-  retained_until?: string;
-};
-
 export type StepView = {
   name: string;
   type: "llm" | "http" | "template" | "approval";
@@ -339,6 +319,104 @@ export type JobInput = {
   comment?: string;
   /** Any JSON value, for the steps that follow: `{{steps.<name>.json.data.…}}`. */
   data?: unknown;
+};
+
+/** Exactly one of prompts and requests, of 1 to 1,000 items. */
+export type CreateBatch = {
+  prompts?: string[];
+  requests?: BatchItem[];
+  /** Of items that name none. */
+  model?: string;
+  /** Of all items; an item's own come before them, one by one. */
+  params?: ModelParams;
+  /** The batch's, and of items that have none. */
+  metadata?: Record<string, string>;
+  /** Where `batch.completed` and `batch.cancelled` are delivered. Items may have webhooks of their own. */
+  webhook_url?: string | null;
+  /** Sent with each delivery. Write-only: the values are never shown again. */
+  callback_headers?: Record<string, string> | null;
+};
+
+export type BatchAccepted = {
+  batch_id: string;
+  job_count: number;
+  /** In the items' order. */
+  job_ids: string[];
+  poll_url: string;
+  results_url: string;
+  /** With a subscribe token, so it works in a browser. */
+  events_url: string;
+  cancel_url: string;
+  created_at: string;
+  status: "queued";
+};
+
+export type BatchReplayed = {
+  batch_id: string;
+  job_count: number;
+  /** In the items' order. */
+  job_ids: string[];
+  poll_url: string;
+  results_url: string;
+  /** With a subscribe token, so it works in a browser. */
+  events_url: string;
+  cancel_url: string;
+  created_at: string;
+  status: "already_submitted";
+  message: string;
+};
+
+export type Batch = {
+  batch_id: string;
+  status: BatchStatus;
+  total: number;
+  /** Percents of items that completed. */
+  progress: number;
+  status_counts: StatusCounts;
+  /** Whether every item has ended. */
+  is_complete: boolean;
+  usage: Usage;
+  /** Of all calls of the items that ended. */
+  cost_usd: number;
+  created_at: string;
+  completed_at: string | null;
+  cancelled_at?: string;
+  metadata: Record<string, string>;
+  last_seq: number;
+  retained_until?: string;
+};
+
+export type BatchRetried = {
+  batch_id: string;
+  status: BatchStatus;
+  total: number;
+  /** Percents of items that completed. */
+  progress: number;
+  status_counts: StatusCounts;
+  /** Whether every item has ended. */
+  is_complete: boolean;
+  usage: Usage;
+  /** Of all calls of the items that ended. */
+  cost_usd: number;
+  created_at: string;
+  completed_at: string | null;
+  cancelled_at?: string;
+  metadata: Record<string, string>;
+  last_seq: number;
+  retained_until?: string;
+  /** Items that are tried again. */
+  retried: number;
+};
+
+export type BatchResult = {
+  custom_id: string | null;
+  index: number;
+  job_id: string;
+  status: "completed" | "failed" | "cancelled";
+  result?: JobResult;
+  /** Why there is no result. */
+  error?: string;
+  error_code?: ErrorCode;
 };
 
 export type Delivery = {
@@ -703,6 +781,57 @@ export type ListedJob = {
   retained_until?: string;
 };
 
+/** `waiting`: for somebody's answer. `skipped`: the job ended before it. */
+export type StepStatus =
+  | "pending"
+  | "active"
+  | "waiting"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "skipped";
+
+/** A job, with a name of the caller's own if they like. `dedupe_window_seconds` has no meaning here. */
+export type BatchItem = {
+  prompt?: string;
+  messages?: ChatMessage[];
+  /** Done one after another. What they have in common is said for the job. */
+  steps?: Step[];
+  /** Any JSON value, for the templates of the steps: `{{input.…}}`. */
+  input?: unknown;
+  /** A configured model, or `<provider>/<model>`. Default `gpt-4o`. */
+  model?: string;
+  params?: ModelParams;
+  /** Tried in order when the model before is out of attempts or unavailable. */
+  fallback_models?: string[];
+  /** Where the job's events are delivered: https, port 443 or 8443, a public host name. Null: nowhere. */
+  webhook_url?: string | null;
+  /** Sent with each delivery. Write-only: the values are never shown again. */
+  callback_headers?: Record<string, string> | null;
+  /** Sent besides the terminal events, which always are: `job.started`, `job.progress`. */
+  webhook_events?: JobWebhookEvent[];
+  /** 1 is soonest. May not be better than the tier's own. It chooses the lane, and goes before among the tenant's own jobs that wait in it. */
+  priority?: number;
+  profile?: "default" | "interactive" | "long_running";
+  /** Calls each model may get. Default 3; profile `long_running` 2. */
+  max_attempts?: number;
+  /** One attempt's limit. Default 90 000; profile `long_running` 600 000. */
+  timeout_ms?: number;
+  /** What all its calls together may cost. At the cap it fails with `budget`, and keeps the text so far. */
+  max_cost_usd?: number;
+  delay_seconds?: number;
+  /** Fails with `expired` if not started this long after it is due. Default 86 400. */
+  ttl_seconds?: number;
+  /** Without an Idempotency-Key: within this window the same user, model, input and params are the same job. Default 0: off. */
+  dedupe_window_seconds?: number;
+  user?: string;
+  metadata?: Record<string, string>;
+  /** How long the job is kept after its end. Default 86 400; failed 604 800. */
+  retention_seconds?: number;
+  /** The caller's own name for the item: unique in the batch, and in its results. */
+  custom_id?: string;
+};
+
 /** `completed`: every item has ended, well or not. `cancelling`: items that run are being stopped. */
 export type BatchStatus = "active" | "cancelling" | "completed" | "cancelled";
 
@@ -714,16 +843,6 @@ export type StatusCounts = {
   waiting: number;
   cancelled: number;
 };
-
-/** `waiting`: for somebody's answer. `skipped`: the job ended before it. */
-export type StepStatus =
-  | "pending"
-  | "active"
-  | "waiting"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "skipped";
 
 export type WebhookEventName =
   | "job.started"

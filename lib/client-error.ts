@@ -25,8 +25,8 @@ export class AfterwordError extends Error {
   readonly code: AfterwordErrorCode;
   /** Names the request to whoever runs the server. */
   readonly requestId: string | null;
-  /** What is wrong with which field of the request. */
-  readonly errors: { pointer: string; detail: string }[];
+  /** What is wrong with which field of the request; `index`: of which item of a batch. */
+  readonly errors: { pointer: string; detail: string; index?: number }[];
   /** When the server wants to be asked again, in milliseconds; null where it did not say. */
   readonly retryAfterMs: number | null;
 

@@ -1,5 +1,11 @@
 import type {
   Attempt,
+  Batch,
+  BatchAccepted,
+  BatchReplayed,
+  BatchResult,
+  BatchRetried,
+  CreateBatch,
   CreateJob,
   Delivery,
   Job,
@@ -12,14 +18,17 @@ import type {
   StepView,
   Subscription,
 } from "./api-types.ts";
-import { Caller, delayAfter, type Ask } from "./caller.ts";
-import { AfterwordError, retryAfterMs } from "./client-error.ts";
+import { ResultsReader, type ResultsOptions } from "./batch-results.ts";
+import { Caller, type Ask } from "./caller.ts";
+import { AfterwordError } from "./client-error.ts";
 import { Follower, isTerminal, type FollowOptions } from "./follow.ts";
-import { Limit, pause } from "./limit.ts";
+import { ended, type WaitOptions } from "./wait.ts";
 
 export type * from "./api-types.ts";
 export { AfterwordError, type AfterwordErrorCode } from "./client-error.ts";
+export type { ResultsOptions } from "./batch-results.ts";
 export { isTerminal, type FollowOptions } from "./follow.ts";
+export type { WaitOptions } from "./wait.ts";
 export type { Client };
 
 export type ClientOptions = {
@@ -43,22 +52,20 @@ export type GetOptions = CallOptions & {
   includePartialOutput?: boolean | undefined;
 };
 
-export type WaitOptions = CallOptions & {
-  /** Rejects with a TimeoutError then. Default: waits as long as it takes. */
-  timeoutMs?: number | undefined;
-};
-
 /** What a submission is answered: a new job, or the one that it repeats. */
 export type Submission = JobAccepted | JobReplayed;
 
 /** A job that will not change any more. */
 export type EndedJob = Job & { status: "completed" | "failed" | "cancelled" };
 
+/** What the submission of a batch is answered: a new one, or the one that it repeats. */
+export type BatchSubmission = BatchAccepted | BatchReplayed;
+
+/** A batch that will not change any more, unless what failed is tried again. */
+export type EndedBatch = Batch & { status: "completed" | "cancelled" };
+
 /** How long the server is asked to hold an answer, in seconds: less than what proxies put up with. */
 const HELD_SECONDS = 25;
-
-/** Between two looks at a job, as long as the server has not said; and between two tries, at most. */
-const WAIT_MS = { base: 1_000, ceiling: 30_000 };
 
 /** What a request may take on its way: one that is sent later than this before a window ends may find it over. */
 const WAY_THERE_MS = 5_000;
@@ -67,7 +74,7 @@ const WAY_THERE_MS = 5_000;
  * A client of one Afterword server. Throws nothing but `AfterwordError`, and the reason of a signal that is aborted.
  *
  * Each call is tried again, a few times and as the server paces it, where that may help: no answer, 408, 429, 5xx. That
- * is safe for all of them. `wait` and `stream` go on trying until the signal is aborted.
+ * is safe for all of them. `wait` and `stream`, `waitForBatch` and `batchResults` go on trying until the signal is aborted.
  */
 export function createClient({ baseUrl, apiKey, fetch }: ClientOptions): Client {
   return new Client(new Caller(baseUrl, apiKey, fetch));
@@ -119,14 +126,9 @@ class Client {
   }
 
   /** The job once it has ended, however it did. Asks no more often than the server wants to be asked. */
-  async wait(jobId: string, { timeoutMs, signal }: WaitOptions = {}): Promise<EndedJob> {
-    if (timeoutMs === undefined) return this.#ended(jobId, signal);
-    const limit = new Limit(signal);
-    try {
-      return await limit.within(timeoutMs, this.#ended(jobId, limit.signal));
-    } finally {
-      limit.end();
-    }
+  wait(jobId: string, options: WaitOptions = {}): Promise<EndedJob> {
+    const ask = { path: `${pathOf(jobId)}?wait=${HELD_SECONDS}`, heldSeconds: HELD_SECONDS };
+    return ended(this.#caller, ask, isEndedJob, options);
   }
 
   /**
@@ -212,44 +214,75 @@ class Client {
     return this.#ask({ method: "POST", path: `${pathOf(jobId)}/tokens`, signal });
   }
 
+  /** Submits up to 1,000 jobs as one batch, once, however often it has to be sent: all tries have the same key. */
+  submitBatch(
+    request: CreateBatch,
+    { idempotencyKey = randomKey(), signal }: SubmitOptions = {},
+  ): Promise<BatchSubmission> {
+    const headers = { "content-type": "application/json", "idempotency-key": idempotencyKey };
+    const body = JSON.stringify(request);
+    return this.#ask({ method: "POST", path: "/api/batches", headers, body, signal });
+  }
+
+  /** How far a batch is. */
+  getBatch(batchId: string, { signal }: CallOptions = {}): Promise<Batch> {
+    return this.#ask({ path: batchPathOf(batchId), signal });
+  }
+
+  /** The batch once all its items have ended, however they did. Asks no more often than the server wants to be asked. */
+  waitForBatch(batchId: string, options: WaitOptions = {}): Promise<EndedBatch> {
+    return ended(this.#caller, { path: batchPathOf(batchId) }, isEndedBatch, options);
+  }
+
+  /**
+   * What came of the items of a batch: each once, in their order, as it is read. Without `follow` of those that have ended
+   * so far; with it each is waited for in its turn. A stream that breaks off is resumed where it was.
+   */
+  batchResults(batchId: string, options: ResultsOptions = {}): AsyncGenerator<BatchResult, void> {
+    return new ResultsReader(this.#caller, `${batchPathOf(batchId)}/results`, options).results();
+  }
+
+  /** The batch as it then is: cancelled or about to be, or as it had ended before. */
+  cancelBatch(batchId: string, { signal }: CallOptions = {}): Promise<Batch> {
+    return this.#ask({ method: "POST", path: `${batchPathOf(batchId)}/cancel`, signal });
+  }
+
+  /**
+   * Tries all failed items of a batch again, in the same batch. `retried` is how many the last try to ask began: none where
+   * the answer to one before was lost.
+   */
+  retryFailed(batchId: string, { signal }: CallOptions = {}): Promise<BatchRetried> {
+    return this.#ask({ method: "POST", path: `${batchPathOf(batchId)}/retry-failed`, signal });
+  }
+
   async #ask<Body>(ask: Ask): Promise<Body> {
     return (await this.#caller.insist<Body>(ask)).body;
   }
+}
 
-  async #ended(jobId: string, signal: AbortSignal | undefined): Promise<EndedJob> {
-    const path = `${pathOf(jobId)}?wait=${HELD_SECONDS}`;
-    let headers: Record<string, string> = {};
-    for (let failures = 0; ;) {
-      const askedAt = Date.now();
-      try {
-        const asked = { path, headers, heldSeconds: HELD_SECONDS, signal };
-        const answer = await this.#caller.once<Job | null>(asked);
-        if (answer.body !== null && isTerminal(answer.body.status)) return answer.body as EndedJob;
-        failures = 0;
-        const etag = answer.headers.get("etag");
-        headers = etag === null ? {} : { "if-none-match": etag };
-        // The time the answer was held for counts as waited.
-        const leastMs = retryAfterMs(answer.headers) ?? WAIT_MS.base;
-        await pause(askedAt + leastMs - Date.now(), signal);
-      } catch (error) {
-        signal?.throwIfAborted();
-        await pause(delayAfter(error, failures, WAIT_MS), signal);
-        failures += 1;
-      }
-    }
-  }
+function isEndedJob(job: Job): job is EndedJob {
+  return isTerminal(job.status);
+}
+
+function isEndedBatch(batch: Batch): batch is EndedBatch {
+  return batch.is_complete;
 }
 
 function pathOf(jobId: string): string {
   return `/api/jobs/${encodeURIComponent(jobId)}`;
 }
 
-/**
- * 128 random bits, so also a job id nobody can guess. None for a request that says itself what makes it the same as
- * another, which a key would overrule. Not `randomUUID`, which pages have on https and localhost only.
- */
+function batchPathOf(batchId: string): string {
+  return `/api/batches/${encodeURIComponent(batchId)}`;
+}
+
+/** None for a request that says itself what makes it the same as another, which a key would overrule. */
 function keyFor({ dedupe_window_seconds: windowSeconds = 0 }: CreateJob): string | null {
-  if (windowSeconds > 0) return null;
+  return windowSeconds > 0 ? null : randomKey();
+}
+
+/** 128 random bits, so also an id nobody can guess. Not `randomUUID`, which pages have on https and localhost only. */
+function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

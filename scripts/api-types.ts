@@ -2,7 +2,14 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 
-import { BatchView } from "../src/schema/batch.ts";
+import {
+  BatchAccepted,
+  BatchReplayed,
+  BatchResult,
+  BatchRetried,
+  BatchView,
+  CreateBatch,
+} from "../src/schema/batch.ts";
 import { DeliveryView } from "../src/schema/delivery.ts";
 import { Problem } from "../src/schema/error.ts";
 import { Connected, EventPage, JobEvent } from "../src/schema/event.ts";
@@ -32,9 +39,14 @@ const ROOTS = [
   Connected,
   EventPage,
   AttemptView,
-  BatchView,
   StepView,
   JobInput,
+  CreateBatch,
+  BatchAccepted,
+  BatchReplayed,
+  BatchView,
+  BatchRetried,
+  BatchResult,
   DeliveryView,
   Subscription,
   Problem,

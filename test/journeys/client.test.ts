@@ -69,6 +69,20 @@ describe("the client with a key", () => {
     await expect(all(client.stream(again.job_id))).rejects.toMatchObject({ status: 410 });
   });
 
+  it("submits a batch, waits for it, has its results, and tries again what failed", async () => {
+    const prompts = [freshPrompt(), freshPrompt("[status=400 x1]"), freshPrompt()];
+    const { batch_id, job_ids } = await client.submitBatch({ prompts });
+    const results = await all(client.batchResults(batch_id, { follow: true }));
+    expect(results.map(({ job_id }) => job_id)).toEqual(job_ids);
+    expect(results.map(({ status }) => status)).toEqual(["completed", "failed", "completed"]);
+    const { status, status_counts } = await client.waitForBatch(batch_id);
+    expect([status, status_counts.failed]).toEqual(["completed", 1]);
+    expect((await client.retryFailed(batch_id)).retried).toBe(1);
+    expect((await client.waitForBatch(batch_id)).progress).toBe(100);
+    expect(await all(client.batchResults(batch_id, { after: 1 }))).toEqual(results.slice(2));
+    expect(await client.cancelBatch(batch_id)).toEqual(await client.getBatch(batch_id));
+  });
+
   it("is refused as the API refuses", async () => {
     const refused: unknown = await client.submit({ prompt: "" }).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(AfterwordError);
@@ -115,7 +129,7 @@ describe("the client with a key", () => {
     await expect(all(bare.stream(other.job_id, { token }))).rejects.toMatchObject({ status: 404 });
   });
 
-  it.each(["answer.js", "stream.js"])("is used by examples/client/%s", async (name) => {
+  it.each(["answer.js", "stream.js", "batch.js"])("is used by examples/client/%s", async (name) => {
     const prompt = freshPrompt();
     const env = {
       ...process.env,

@@ -144,8 +144,8 @@ export function serving(log: JobEvent[], cut = Infinity): Meeting {
   };
 }
 
-export async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
-  const seen: JobEvent[] = [];
-  for await (const event of events) seen.push(event);
+export async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const seen: T[] = [];
+  for await (const each of stream) seen.push(each);
   return seen;
 }
