@@ -180,8 +180,9 @@ function retry(
   }
 }
 
-/** Items that failed and have a job to be tried again; one of which no job could be made has not. */
+/** Items that failed and have a job to be tried again; one of which no job could be made has not. A cancelled batch is final. */
 export function retryable(batch: Batch): number[] {
+  if (batch.isCancelled) return [];
   const indexes = Array.from({ length: batch.spec.total }, (_, index) => index);
   return indexes.filter((index) => isRetryable(batch, letterAt(batch, index), index));
 }

@@ -167,6 +167,7 @@ describe("a cancelled batch", () => {
     const retried = applied(stopped, { type: "retry", tier, indexes: [0] });
     const apart = applied(stopped, hear(toldBy(0, "active", { round: 1, jobId: "other" })));
     expect([retried.batch, apart.batch]).toEqual([stopped, stopped]);
+    expect(retryable(stopped)).toEqual([]);
   });
 });
 
