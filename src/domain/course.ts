@@ -93,11 +93,18 @@ function routesAt({ routes, steps }: JobSpec, index: number | undefined): Route[
   return step.type === "llm" ? step.routes : [NO_MODEL];
 }
 
+/** Its last call to a model: what a step that calls none took says nothing of one. */
+export function lastCall({ spec, attempts }: Pick<Job, "spec" | "attempts">): Attempt | undefined {
+  const { steps } = spec;
+  if (steps === undefined) return attempts.at(-1);
+  return attempts.findLast(({ step }) => steps[step ?? -1]?.type === "llm");
+}
+
 /** The model its owner sees: of the last call to one, or of the first there is to be. */
 export function shownRoute(job: Job): Route {
-  const { spec, attempts } = job;
+  const { spec } = job;
   if (spec.steps === undefined) return spec.routes[job.route] ?? NO_MODEL;
-  const called = attempts.findLast(({ step }) => spec.steps?.[step ?? -1]?.type === "llm");
+  const called = lastCall(job);
   return (called === undefined ? spec.routes[0] : routeOf(job, called)) ?? NO_MODEL;
 }
 

@@ -25,7 +25,7 @@ export function pointOf(job: Job, fact: StatsFact): Point | null {
     blobs: [
       fact.type,
       modelOf(spec),
-      providerOf(job),
+      end?.provider ?? providerOf(job),
       end?.status ?? "",
       errorCode ?? "",
       spec.lane,

@@ -1,6 +1,6 @@
 import { sumOfUsage } from "./cost.ts";
-import { modelOf, providerOf, shownRoute, timeoutOf } from "./course.ts";
-import { currentAttempt, type Job, type LogEvent } from "./job.ts";
+import { lastCall, modelOf, providerOf, shownRoute, timeoutOf } from "./course.ts";
+import type { Job, LogEvent } from "./job.ts";
 import type { JobEnded, StatsFact } from "./stats.ts";
 import { viewOf } from "./view.ts";
 
@@ -14,7 +14,7 @@ export function statsFactOf(name: string, job: Job, event: LogEvent): StatsFact 
   switch (event.type) {
     case "started": {
       const startedAt = Date.parse(event.at);
-      const queueMs = event.attempt === 1 ? Math.max(0, startedAt - spec.runAt) : null;
+      const queueMs = event.attempt === 1 ? sinceDue(job, startedAt) : null;
       // A lease is never renewed beyond the attempt's own time by more than one lease.
       const expiresAt = startedAt + timeoutOf(job) + spec.leaseMs;
       return { type: "started", job: name, lane: spec.lane, queueMs, expiresAt };
@@ -44,9 +44,6 @@ function ended(
   at: string,
 ): JobEnded {
   const { spec } = job;
-  const attempt = currentAttempt(job);
-  // What a person took to answer says nothing of the service.
-  const waitedMs = job.course?.waitedMs ?? 0;
   const usage = sumOfUsage(job.attempts.flatMap(({ usage }) => usage ?? []));
   const { cost_usd, wasted_cost_usd } = viewOf(job, Date.parse(at));
   return {
@@ -56,11 +53,16 @@ function ended(
     model: modelOf(spec),
     provider: spec.steps === undefined ? providerOf(job) : shownRoute(job).provider,
     ...end,
-    ttftMs: attempt?.ttftMs ?? null,
-    totalMs: Math.max(0, Date.parse(at) - spec.runAt - waitedMs),
+    ttftMs: lastCall(job)?.ttftMs ?? null,
+    totalMs: sinceDue(job, Date.parse(at)),
     costUsd: cost_usd,
     wastedCostUsd: wasted_cost_usd,
     promptTokens: usage.prompt_tokens,
     completionTokens: usage.completion_tokens,
   };
+}
+
+/** Milliseconds. What a person took to answer says nothing of the service. */
+function sinceDue({ spec, course }: Job, instant: number): number {
+  return Math.max(0, instant - spec.runAt - (course?.waitedMs ?? 0));
 }

@@ -30,7 +30,7 @@ export type JobEnded = {
   status: "completed" | "failed" | "cancelled";
   /** Why it failed; null if it did not. */
   errorCode: ErrorCode | null;
-  /** Of the last attempt; null if it never spoke. */
+  /** Of the last call to a model; null if it never spoke. */
   ttftMs: number | null;
   /** From when the job was due to its end. */
   totalMs: number;

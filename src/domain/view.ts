@@ -1,6 +1,6 @@
 import { isCutByBudget } from "./budget.ts";
 import { sumOfUsage } from "./cost.ts";
-import { hasBegun, routeOf, shownRoute, stepOf } from "./course.ts";
+import { hasBegun, lastCall, routeOf, shownRoute, stepOf } from "./course.ts";
 import { whatIsAsked } from "./advance.ts";
 import type { Usage } from "../schema/chat.ts";
 import type { AttemptView, JobStatus, JobView } from "../schema/job.ts";
@@ -93,7 +93,7 @@ function phaseView(job: Job, attempt: Attempt | undefined, now: number): Partial
       return {
         completed_at: iso(job.endedAt),
         processing_time_ms: job.endedAt - (startOf(job, attempt) ?? job.endedAt) - waitedOf(job),
-        timings: timings(job, attempt),
+        timings: timings(job),
       };
     case "failed":
       return {
@@ -186,12 +186,13 @@ function runAt(job: Job): Partial<JobView> {
   return job.spec.runAt > job.spec.submittedAt ? { run_at: iso(job.spec.runAt) } : {};
 }
 
-function timings(job: Job, attempt: Attempt | undefined): NonNullable<JobView["timings"]> {
+function timings(job: Job): NonNullable<JobView["timings"]> {
+  const call = lastCall(job);
   const first = startOf(job, job.attempts[0]) ?? job.spec.runAt;
   return {
     queue_ms: Math.max(0, first - job.spec.runAt),
-    ttft_ms: attempt?.ttftMs ?? null,
-    provider_ms: attempt?.providerMs ?? null,
+    ttft_ms: call?.ttftMs ?? null,
+    provider_ms: call?.providerMs ?? null,
   };
 }
 

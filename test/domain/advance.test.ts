@@ -21,6 +21,7 @@ import {
   inStatus,
   LLM_STEP,
   NOW,
+  REPORT,
   SECOND,
   specOf,
   taken,
@@ -68,6 +69,13 @@ describe("from one step to the next", () => {
     expect(viewOf(job, NOW)).not.toHaveProperty("queue_position");
     expect(job.ringAt).toBe(NOW + 30 * SECOND);
     expect(transition(job, COMMANDS.append, NOW)).toEqual({ ok: false, reason: "illegal" });
+  });
+
+  it("a model's timings stay the job's, where the steps behind it call none", () => {
+    const report = { ...REPORT, ttftMs: 1, providerMs: 2 };
+    const job = afterFirst([LLM_STEP, HTTP_STEP]);
+    const done = after(job, NOW, COMMANDS.lease, { ...COMMANDS.complete, report });
+    expect(viewOf(done, NOW).timings).toEqual({ queue_ms: 0, ttft_ms: 620, provider_ms: 7_700 });
   });
 
   it("nothing is begun that the job's budget no longer pays for", () => {

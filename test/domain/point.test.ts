@@ -10,11 +10,13 @@ import {
   CLAUDE,
   COMMANDS,
   GPT,
+  LLM_STEP,
   MINUTE,
   NOW,
   REFUSED,
   SECOND,
   taken,
+  TEMPLATE_STEP,
 } from "./fixtures.ts";
 
 /** Gives the commands, each at its time, and says what points are written. */
@@ -69,6 +71,17 @@ describe("a point", () => {
       "provider_rejected",
     ]);
     expect(ended?.blobs.slice(0, 4)).toEqual(["ended", "gpt-4o", "anthropic", "completed"]);
+  });
+
+  it("names who answered last, and no step that calls nobody", () => {
+    const ended = points(
+      accepted({ steps: [LLM_STEP, TEMPLATE_STEP] }),
+      [NOW, COMMANDS.lease],
+      [NOW, COMMANDS.complete],
+      [NOW, COMMANDS.lease],
+      [NOW, COMMANDS.complete],
+    ).at(-1);
+    expect(ended?.blobs.slice(0, 4)).toEqual(["ended", "gpt-4o", "openai", "completed"]);
   });
 
   it("is written of a job that never ran", () => {

@@ -7,15 +7,19 @@ import type { StatsFact } from "../../src/domain/stats.ts";
 import { transition } from "../../src/domain/transition.ts";
 import {
   accepted,
+  APPROVAL_STEP,
   CLAUDE,
   COMMANDS,
   GPT,
+  LLM_STEP,
   MINUTE,
   NOW,
   REFUSED,
   REJECTED,
+  REPORT,
   SECOND,
   taken,
+  TEMPLATE_STEP,
 } from "./fixtures.ts";
 
 /** Gives the commands, each at its time, and says what the statistics were told. */
@@ -114,6 +118,29 @@ describe("the statistics are told", () => {
   it("of the wait since a delayed job was due, not of its delay", () => {
     const job = accepted({ runAt: NOW + MINUTE });
     expect(told(job, [NOW + MINUTE + 7, COMMANDS.lease])).toMatchObject([{ queueMs: 7 }]);
+  });
+
+  it("of the wait of a job for its service, not for whoever had to approve it", () => {
+    const steps = [APPROVAL_STEP, LLM_STEP];
+    const facts = told(
+      accepted({ steps }),
+      [NOW, COMMANDS.ask],
+      [NOW + 30 * MINUTE, COMMANDS.input],
+      [NOW + 30 * MINUTE + 40, COMMANDS.lease],
+    );
+    expect(facts).toMatchObject([{ type: "started", queueMs: 40 }]);
+  });
+
+  it("of the first token of the last call to a model, whatever steps come behind it", () => {
+    const joined = { ...COMMANDS.complete, ttftMs: 1, report: { ...REPORT, ttftMs: 1 } };
+    const facts = told(
+      accepted({ steps: [LLM_STEP, TEMPLATE_STEP] }),
+      [NOW, COMMANDS.lease],
+      [NOW, COMMANDS.complete],
+      [NOW, COMMANDS.lease],
+      [NOW, joined],
+    );
+    expect(facts.at(-1)).toMatchObject({ type: "ended", provider: "openai", ttftMs: 620 });
   });
 
   it("of a stall as of any other failure", () => {
