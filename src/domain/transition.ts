@@ -10,7 +10,7 @@ import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./
 import { attempted, replayed, type Delivery } from "./outbox.ts";
 import { ringDelayMs } from "./retry.ts";
 import { enter, next } from "./next.ts";
-import { wake } from "./wake.ts";
+import { ring, wake } from "./wake.ts";
 
 /**
  * A job as it is accepted, with its first event. A job that is due rings at once; another when it is.
@@ -79,7 +79,7 @@ function decide(job: Job, command: Command, now: number): Transition {
     case "account":
       return account(job, command, now);
     case "give_up":
-      return giveUp(job, UNDELIVERABLE, now, []);
+      return undelivered(job, now);
     case "dead_letter":
       return deadLetter(job, now);
     case "ask":
@@ -128,6 +128,13 @@ function lease(job: Job, token: string, now: number): Transition {
     { type: "started", attempt: number, model: route.name, provider: route.provider },
     ...progress,
   ]);
+}
+
+/** A job of several steps may make more attempts than the queue delivers a message: then it needs another one, and no end. */
+function undelivered(job: Job, now: number): Transition {
+  const isSpent = job.course !== undefined && job.attempts.length > 0;
+  if (isSpent && job.status === "queued") return ring(job, now);
+  return giveUp(job, UNDELIVERABLE, now, []);
 }
 
 function append(job: Job, part: Part, now: number): Transition {

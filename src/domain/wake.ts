@@ -44,7 +44,7 @@ function lateness(job: Job): Failure {
 }
 
 /** For an approval nobody is rung for: the job asks by itself. */
-function ring(job: Extract<Job, { status: "queued" }>, now: number): Transition {
+export function ring(job: Extract<Job, { status: "queued" }>, now: number): Transition {
   const rings = { ...job, ...rung(job.rings, now) };
   return next(rings, now, [], isAtApproval(job) ? [] : [{ type: "ring" }]);
 }
