@@ -4,6 +4,7 @@ import { Api, expectJson } from "../support/api.ts";
 import { Canaries } from "../support/canaries.ts";
 import { liveInBatches } from "../support/canary-batches.ts";
 import { CanaryKeys } from "../support/canary-keys.ts";
+import { liveInSteps } from "../support/canary-steps.ts";
 import { refusedUpgrade, SocketFollower } from "../support/follow-socket.ts";
 import { freshPrompt, startJourney, type Journey } from "../support/journey.ts";
 import { answer } from "../support/receiver-behaviour.ts";
@@ -175,6 +176,10 @@ describe("the whole life of a job", () => {
     const { metadata: kept, webhook_url, callback_headers, ...item } = jobMeeting("[status=400]");
     const batch = { requests: [item], metadata: kept, webhook_url, callback_headers };
     await liveInBatches(caller, batch, { key: `${key}/batch`, wrong: wrongField }, refusals);
+  });
+
+  it.concurrent("has several steps, is asked, approved, and tried again", async () => {
+    await liveInSteps(caller, receiver, canaries, refusals);
   });
 
   it.concurrent("is asked for with keys that were genuine, or are so elsewhere", async () => {
