@@ -125,7 +125,8 @@ async function submit(c: Context<App>, spec: BatchSpec, plan: BatchPlan): Promis
   const content: BatchContent = {
     items: new TextEncoder().encode(JSON.stringify(plan.items)),
     customIds: plan.customIds,
-    worstNano: spec.reserved ? plan.worstNano : null,
+    // Also of a tenant without limits: it may have some when items are tried again.
+    worstNano: plan.worstNano,
   };
   return (await batchOf(c.env, spec.tenant, spec.id)).submit(spec, content);
 }

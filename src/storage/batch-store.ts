@@ -2,7 +2,7 @@ import type { Batch, BatchLogEvent, BatchSpec } from "../domain/batch.ts";
 import type { BatchItems } from "../domain/batch-items.ts";
 import type { Delivery } from "../domain/outbox.ts";
 
-/** The most each item's job may cost (null: any sum), where that was reserved. */
+/** The most each item's job may cost (null: any sum). */
 export type Worst = (number | null)[] | null;
 
 /** What does not change: whose it is, and what of its items outlives their requests. */

@@ -10,6 +10,7 @@ import { accountName, batchName, objectName } from "../../src/ids.ts";
 import type { AccountRpc } from "../../src/ledgers/account-rpc.ts";
 import { accountOf } from "../../src/ledgers/account-stub.ts";
 import { batchOf } from "../../src/ledgers/batch-stub.ts";
+import type { BatchAccepted } from "../../src/schema/batch.ts";
 import type { Problem } from "../../src/schema/error.ts";
 import { batchSpecOf, toldBy } from "../domain/batch-fixtures.ts";
 import { holdClock, newName, passTime } from "./support.ts";
@@ -81,6 +82,23 @@ describe("a batch", () => {
     expect((await send(env, 2)).status).toBe(429);
     expect((await send(env, 2, key)).status).toBe(200);
     expect((await send(env, 3, key)).status).toBe(422);
+  });
+});
+
+describe("what failed in a batch of a tenant that had no limits then", () => {
+  it("is tried again within those that it has now", async () => {
+    const accepted = await send(limited({}), 1);
+    const { batch_id, job_ids } = await accepted.json<BatchAccepted>();
+    const [jobId = ""] = job_ids;
+    const failed = toldBy(0, "failed", { jobId, uid: jobId.replace("job_", "") });
+    await (await batchOf(env, "dev", batch_id)).hear(failed);
+    const retry = (settings: Record<string, string>) =>
+      request(limited(settings), `/api/batches/${batch_id}/retry-failed`, { method: "POST" });
+    expect(await refused(await retry({ DAY_BUDGET_USD: "0.001" }))).toEqual([
+      402,
+      "budget-exceeded",
+    ]);
+    expect((await retry({ DAY_BUDGET_USD: "1" })).status).toBe(202);
   });
 });
 
