@@ -4,7 +4,7 @@ import { depthOf } from "./json-depth.ts";
 import type { RenderedHttp, RenderedStep, RenderStep, StepOutput } from "./step-run.ts";
 import { bodyEscaping, JSON_TYPE, templatesOf } from "./step-templates.ts";
 import { readsOf } from "./template-references.ts";
-import { parseTemplate, renderTemplate, type Escaping } from "./template.ts";
+import { Bounds, parseTemplate, renderTemplate, type Escaping } from "./template.ts";
 
 /** Deeper than any request may nest, an output is not read as JSON: what writes it again goes down into it. */
 const MAX_JSON_DEPTH = 64;
@@ -22,8 +22,9 @@ export const renderStep: RenderStep = (request, index, outputs) => {
   try {
     const places = new Map(steps.map(({ name }, at) => [name, at + 1]));
     const data = { input, steps: readable(step, outputs, places) };
+    const bounds = new Bounds();
     const render = (text: string, escaping: Escaping = "none") => {
-      const rendered = renderTemplate(text, data, escaping);
+      const rendered = renderTemplate(text, data, escaping, bounds);
       if (rendered.ok) return rendered.text;
       throw new Refused(rendered.reason);
     };

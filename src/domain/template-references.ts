@@ -1,7 +1,14 @@
 import { MAX_RENDERED_BYTES, type TemplateNode } from "./template.ts";
 
-/** What is known of a job before it runs: its input, and the most that each earlier step's output may count. */
-export type Sizes = { input: unknown; outputs: ReadonlyMap<string, number> };
+/**
+ * What is known of a job before it runs: its input, and the most that each earlier step's output may count. `measured`: the
+ * bytes of what was looked up in the input before, by path; it may be a megabyte, and be named a thousand times.
+ */
+export type Sizes = {
+  input: unknown;
+  measured: Map<string, number>;
+  outputs: ReadonlyMap<string, number>;
+};
 
 /**
  * Why a template may not stand in a step, as the end of a sentence that begins with its field, or null.
@@ -70,11 +77,15 @@ function mostOf(node: TemplateNode, sizes: Sizes, scope: number): number {
 }
 
 /** `isScoped`: a section may hold something of the same name, and what that is nobody knows. */
-function sizeAt(path: string, { input, outputs }: Sizes, isScoped: boolean): number {
+function sizeAt(path: string, { input, measured, outputs }: Sizes, isScoped: boolean): number {
   const [root, ...names] = path.split(".");
   if (root === "steps") return outputs.get(names[0] ?? "") ?? 0;
   if (root !== "input") return 0;
-  return bytesOf(JSON.stringify(isScoped ? input : valueAt(names, input)) ?? "");
+  const key = isScoped ? root : path;
+  const bytes =
+    measured.get(key) ?? bytesOf(JSON.stringify(isScoped ? input : valueAt(names, input)) ?? "");
+  measured.set(key, bytes);
+  return bytes;
 }
 
 /** How often a section is rendered at most that no other encloses. */

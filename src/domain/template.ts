@@ -18,10 +18,10 @@ const MAX_TAGS = 256;
 const MAX_TAG_CHARS = 512;
 const MAX_NESTING = 8;
 
-/** Most bytes of UTF-8 of what a template renders to. */
+/** Most bytes of UTF-8 of what templates render to that share their bounds. */
 export const MAX_RENDERED_BYTES = 1_048_576;
 
-/** Most parts of a template that are looked at in rendering it: lists in lists multiply, even where they say nothing. */
+/** Most parts of them that are looked at in rendering: lists in lists multiply, even where they say nothing. */
 const MAX_VISITS = 200_000;
 
 /** What parsing made of a template; `fault`: the end of a sentence that begins with its field. */
@@ -99,12 +99,17 @@ function depthOf(nodes: TemplateNode[]): number {
 
 /**
  * Renders a template. What a path does not find is nothing; what is not a string is JSON. `data`: as JSON.parse
- * makes it. Throws where the template does not parse.
+ * makes it. `bounds`: shared by all that are rendered for one step. Throws where the template does not parse.
  */
-export function renderTemplate(template: string, data: object, escaping: Escaping): Rendered {
+export function renderTemplate(
+  template: string,
+  data: object,
+  escaping: Escaping,
+  bounds = new Bounds(),
+): Rendered {
   if (!hasTags(template)) return { ok: true, text: template };
   try {
-    return { ok: true, text: new Renderer(escaping).render(template, new Scope(data)) };
+    return { ok: true, text: new Renderer(escaping, bounds).render(template, new Scope(data)) };
   } catch (error) {
     if (error instanceof TooMuch) return { ok: false, reason: error.message };
     throw error;
@@ -118,39 +123,49 @@ class TooMuch extends Error {
 
 const encoder = new TextEncoder();
 
-/** The library's renderer, counting what it does, and what comes of it. */
-class Renderer extends Mustache.Writer {
-  readonly #escaping: Escaping;
+/** Counts what rendering does, and what comes of it: a step may have thousands of templates that each come to little. */
+export class Bounds {
   #visits = 0;
   #bytes = 0;
 
-  constructor(escaping: Escaping) {
+  visit(parts: number): void {
+    this.#visits += parts + 1;
+    if (this.#visits > MAX_VISITS) throw new TooMuch("The templates take too long to render");
+  }
+
+  write(text: string): string {
+    this.#bytes += encoder.encode(text).byteLength;
+    if (this.#bytes <= MAX_RENDERED_BYTES) return text;
+    throw new TooMuch(`The templates render to more than ${MAX_RENDERED_BYTES} bytes`);
+  }
+}
+
+/** The library's renderer, within bounds. */
+class Renderer extends Mustache.Writer {
+  readonly #escaping: Escaping;
+  readonly #bounds: Bounds;
+
+  constructor(escaping: Escaping, bounds: Bounds) {
     super();
     this.#escaping = escaping;
+    this.#bounds = bounds;
   }
 
   override renderTokens(...args: Parameters<Mustache.Writer["renderTokens"]>): string {
-    this.#visits += args[0].length + 1;
-    if (this.#visits > MAX_VISITS) throw new TooMuch("A template takes too long to render");
+    this.#bounds.visit(args[0].length);
     return super.renderTokens(...args);
   }
 
   override rawValue([, text = ""]: string[]): string {
-    return this.#counted(text);
+    return this.#bounds.write(text);
   }
 
   override escapedValue([, path = ""]: string[], scope: Mustache.Context): string {
-    return this.#counted(escaped(scope.lookup(path), this.#escaping));
+    return this.#bounds.write(escaped(scope.lookup(path), this.#escaping));
   }
 
   override unescapedValue([, path = ""]: string[], scope: Mustache.Context): string {
-    return this.#counted(textOf(scope.lookup(path)));
-  }
-
-  #counted(text: string): string {
-    this.#bytes += encoder.encode(text).byteLength;
-    if (this.#bytes <= MAX_RENDERED_BYTES) return text;
-    throw new TooMuch(`A template renders to more than ${MAX_RENDERED_BYTES} bytes`);
+    return this.#bounds.write(textOf(scope.lookup(path)));
   }
 }
 

@@ -2,7 +2,7 @@ import { estimatedPromptTokens } from "../domain/cost.ts";
 import type { PlannedStep } from "../domain/job.ts";
 import { renderStep } from "../domain/step-input.ts";
 import { mostTokensOf, readsOf, type Sizes } from "../domain/template-references.ts";
-import type { TemplateNode } from "../domain/template.ts";
+import { MAX_RENDERED_BYTES, type TemplateNode } from "../domain/template.ts";
 import { mostPromptTokens, worstCaseNano } from "../domain/worst-case.ts";
 import type { CreateJob } from "../schema/job.ts";
 import type { LlmStep } from "../schema/step.ts";
@@ -50,9 +50,10 @@ export function planLlm(asked: Asked, request: CreateJob, config: Config): LlmPl
   const { prompt, messages } = step;
   const said = { prompt, messages, params };
   // What is no template is counted as it was said.
-  const rendered = templates
+  const each = templates
     .filter((nodes) => nodes.some(({ type }) => type !== "text"))
     .reduce((sum, nodes) => sum + mostTokensOf(nodes, sizes), 0);
+  const rendered = Math.min(MAX_RENDERED_BYTES, each);
   return {
     routes: models.routes,
     promptTokens: likely.tokens,

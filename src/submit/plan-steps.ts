@@ -47,8 +47,9 @@ export function planSteps(
   const whole = wholeRefusals(steps);
   if (whole.length > 0) return { refusals: whole, planned: { ...NO_CALLS, steps: [] } };
   const outputs = new Map<string, number>();
+  const measured = new Map<string, number>();
   const planned = steps.map((step, index): Planned => {
-    const sizes = { input, outputs: new Map(outputs) };
+    const sizes = { input, measured, outputs: new Map(outputs) };
     const { templates, refusals } = templatesIn(step, index, sizes);
     const most = Math.max(0, ...templates.map((nodes) => mostTokensOf(nodes, sizes)));
     const own = { step, index, templates, sizes, ...triedOf(step, tried) };

@@ -209,3 +209,30 @@ it("what comes to too much, or does not parse, or is not there is refused and no
   expect(rendered({ type: "template", template: "{{#input}}" })).toMatchObject({ type: "refused" });
   expect(renderStep({ steps: [] }, 0, [])).toMatchObject({ type: "refused" });
 });
+
+/** A step that says the same so many times. */
+function said(content: string, times: number) {
+  const messages = Array.from({ length: times }, () => ({ role: "user" as const, content }));
+  return { type: "llm" as const, messages };
+}
+
+describe("many templates in one step", () => {
+  it("are bounded together in what they come to", () => {
+    const input = ["x".repeat(MAX_RENDERED_BYTES / 4)];
+    expect(rendered(said("{{input}}", 3), { input }).type).toBe("llm");
+    expect(rendered(said("{{input}}", 4), { input })).toEqual({
+      type: "refused",
+      reason: `The templates render to more than ${MAX_RENDERED_BYTES} bytes`,
+    });
+  });
+
+  it("are bounded together in how long they take", () => {
+    const input = Array.from({ length: 100 }, () => 1);
+    const silent = "{{#input}}{{#input}}{{/input}}{{/input}}";
+    expect(rendered(said(silent, 1), { input }).type).toBe("llm");
+    expect(rendered(said(silent, 100), { input })).toEqual({
+      type: "refused",
+      reason: "The templates take too long to render",
+    });
+  });
+});

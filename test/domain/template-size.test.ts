@@ -10,7 +10,8 @@ const bytesOf = (text: string) => encoder.encode(text).byteLength;
 function most(template: string, input: unknown, outputs: Record<string, number> = {}): number {
   const parsed = parseTemplate(template);
   if (!parsed.ok) throw new Error(parsed.fault);
-  return mostTokensOf(parsed.nodes, { input, outputs: new Map(Object.entries(outputs)) });
+  const sizes = { input, measured: new Map(), outputs: new Map(Object.entries(outputs)) };
+  return mostTokensOf(parsed.nodes, sizes);
 }
 
 describe("the most a template may count", () => {
@@ -31,6 +32,13 @@ describe("the most a template may count", () => {
     ["an output's elements, as many as its tokens", "{{#steps.a.json}}ab{{/steps.a.json}}", 0, 200],
   ])("is %s", (_, template, input, tokens) => {
     expect(most(template, input, { a: 100 })).toBe(tokens);
+  });
+
+  it("is found by measuring the input once, however often it is named", () => {
+    let measured = 0;
+    const toJSON = () => `${(measured += 1)}`;
+    expect(most("{{input.a}}".repeat(100), { a: { toJSON } })).toBe(300);
+    expect(measured).toBe(1);
   });
 
   it("is never more than a template may render to", () => {

@@ -173,7 +173,7 @@ describe("a template that would come to too much", () => {
     const all = renderTemplate(`${open}{{input}}${close}`, { input: list }, "none");
     expect(all).toEqual({
       ok: false,
-      reason: `A template renders to more than ${MAX_RENDERED_BYTES} bytes`,
+      reason: `The templates render to more than ${MAX_RENDERED_BYTES} bytes`,
     });
     const half = "é".repeat(MAX_RENDERED_BYTES / 2);
     expect(renderTemplate("{{input}}", { input: half }, "none").ok).toBe(true);
@@ -182,7 +182,7 @@ describe("a template that would come to too much", () => {
 
   it("is not rendered beyond its time, though it says nothing", () => {
     const silent = renderTemplate(`${open.repeat(4)}${close.repeat(4)}`, { input: list }, "none");
-    expect(silent).toEqual({ ok: false, reason: "A template takes too long to render" });
+    expect(silent).toEqual({ ok: false, reason: "The templates take too long to render" });
   });
 });
 
