@@ -2,11 +2,15 @@ import { billOf } from "./bill.ts";
 import { hasBegun } from "./course.ts";
 import type { Job } from "./job.ts";
 
-/** Where in a batch a job is. `round`: how often its item was tried again before. */
-export type BatchPlace = { id: string; index: number; total: number; round: number };
+/**
+ * Where in a batch a job is. `uid`: the batch's, for its id may be another's once it is gone, and a dead letter lives for
+ * long. `round`: how often its item was tried again before.
+ */
+export type BatchPlace = { id: string; uid: string; index: number; total: number; round: number };
 
 /** What a batch is told of one of its jobs. Money in billionths of a dollar. */
 export type Told = {
+  batchUid: string;
   index: number;
   round: number;
   jobId: string;
@@ -28,10 +32,11 @@ export function toldOf(job: Job): Told | null {
   const { batch, id: jobId, uid } = job.spec;
   const status = toldStatusOf(job);
   if (batch === undefined || status === null) return null;
-  const { index, round } = batch;
+  const { uid: batchUid, index, round } = batch;
   const bill = status === "active" ? null : billOf(job);
   const { promptTokens = 0, completionTokens = 0, costNano = 0 } = bill ?? {};
-  return { index, round, jobId, uid, status, promptTokens, completionTokens, costNano };
+  const cost = { promptTokens, completionTokens, costNano };
+  return { batchUid, index, round, jobId, uid, status, ...cost };
 }
 
 /** From its first call, or step, to its end a job is active to its batch: what it waits for between two calls is its own affair. */

@@ -82,9 +82,13 @@ export function batchTransition(
   return draft.finished(now);
 }
 
-/** What is told of a job: of an earlier round it is old news, of a later one it takes the item along. */
+/**
+ * What is told of a job: of an earlier round it is old news, of a later one it takes the item along. Of another batch's,
+ * which had the id before, it is nothing.
+ */
 function hear(draft: Draft, told: Told): void {
-  const { index, round, jobId, uid, status } = told;
+  const { batchUid, index, round, jobId, uid, status } = told;
+  if (batchUid !== draft.batch.spec.uid) return;
   const known = jobOf(draft.batch, index).round;
   if (draft.letter(index) === undefined || round < known) return;
   if (round > known) {

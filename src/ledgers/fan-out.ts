@@ -72,7 +72,7 @@ export class FanOut {
     const [id, uid] = [itemId(spec, index), itemUid(spec, index)];
     const fingerprint = await fingerprintOf(request);
     const identity = { id, uid, idempotencyKey: null, fingerprint, now };
-    const batch = { id: batchId, index, total, round: 0 };
+    const batch = { id: batchId, uid: spec.uid, index, total, round: 0 };
     const about = { request, tenant, tier, ...identity, batch };
     const planned = planJob({ ...about, ...sentWith }, configOf(this.#env));
     if (!planned.ok) return refused(planned.refusals[0]?.detail);

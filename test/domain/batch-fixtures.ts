@@ -43,7 +43,8 @@ export function batchAfter(batch: Batch, ...commands: BatchCommand[]): Batch {
 /** What the first job of an item tells. */
 export function toldBy(index: number, status: Told["status"], over: Partial<Told> = {}): Told {
   const spec = batchSpecOf();
-  const identity = { index, round: 0, jobId: itemId(spec, index), uid: itemUid(spec, index) };
+  const job = { index, round: 0, jobId: itemId(spec, index), uid: itemUid(spec, index) };
+  const identity = { batchUid: spec.uid, ...job };
   return { ...identity, status, promptTokens: 9, completionTokens: 90, costNano: 1_000, ...over };
 }
 

@@ -100,6 +100,14 @@ describe("an item", () => {
     expect(tasksOf(early)).toEqual([]);
   });
 
+  it("of a batch that had the id before tells nothing, were it tried again by now", () => {
+    const batch = sent();
+    const other = { batchUid: "uid-of-last-night" };
+    const retried = toldBy(0, "active", { ...other, round: 1, jobId: "old", uid: "old" });
+    const late = applied(batch, hear(toldBy(1, "cancelled", other), retried));
+    expect(late).toMatchObject({ batch, events: [], dropped: [] });
+  });
+
   it("that is not there tells nobody anything", () => {
     const batch = sent();
     expect(applied(batch, hear(toldBy(3, "completed"))).batch).toBe(batch);

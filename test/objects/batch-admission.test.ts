@@ -90,7 +90,8 @@ describe("what failed in a batch of a tenant that had no limits then", () => {
     const accepted = await send(limited({}), 1);
     const { batch_id, job_ids } = await accepted.json<BatchAccepted>();
     const [jobId = ""] = job_ids;
-    const failed = toldBy(0, "failed", { jobId, uid: jobId.replace("job_", "") });
+    const uid = jobId.replace("job_", "");
+    const failed = toldBy(0, "failed", { batchUid: uid.replace(/_0$/, ""), jobId, uid });
     await (await batchOf(env, "dev", batch_id)).hear(failed);
     const retry = (settings: Record<string, string>) =>
       request(limited(settings), `/api/batches/${batch_id}/retry-failed`, { method: "POST" });
@@ -145,7 +146,11 @@ describe("what is reserved for a batch", () => {
     const { spec, tenant, batch, reserved } = await reservedBatch(2);
     const stub = await batch();
     const failed = [0, 1].map((index) =>
-      toldBy(index, "failed", { jobId: itemId(spec, index), uid: itemUid(spec, index) }),
+      toldBy(index, "failed", {
+        batchUid: spec.uid,
+        jobId: itemId(spec, index),
+        uid: itemUid(spec, index),
+      }),
     );
     await Promise.all(failed.map((told) => stub.hear(told)));
     const retry = (dayBudgetUsd: number) =>
@@ -168,7 +173,8 @@ describe("what is reserved for a batch", () => {
   it("is free again where an item cannot be tried again", async () => {
     const { spec, tenant, batch, carryOn, reserved } = await reservedBatch(1);
     const stub = await batch();
-    await stub.hear(toldBy(0, "failed", { jobId: itemId(spec, 0), uid: itemUid(spec, 0) }));
+    const told = { batchUid: spec.uid, jobId: itemId(spec, 0), uid: itemUid(spec, 0) };
+    await stub.hear(toldBy(0, "failed", told));
     await stub.retryFailed({ limits: DOLLAR, tier: "pro" }, tenant);
     expect(await reserved()).toBe(2);
     // Its job was never made, so there is nothing to make a new one of.

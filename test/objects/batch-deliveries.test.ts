@@ -5,7 +5,6 @@ import { deliver as deliverMessages, request } from "./worker-side.ts";
 import type { Webhook } from "../../src/domain/webhook.ts";
 import type { OwedByBatch } from "../../src/ledgers/batch-rpc.ts";
 import { BatchWebhookBody } from "../../src/schema/webhook-event.ts";
-import { toldBy } from "../domain/batch-fixtures.ts";
 import { DELIVERED } from "../domain/fixtures.ts";
 import {
   batch,
@@ -18,6 +17,7 @@ import {
   OPEN,
   submittedBatch,
   TENANT,
+  toldOfItem,
   untilBatch,
 } from "./batches.ts";
 import { DAY_MS, holdClock, logged, passTime, queues } from "./support.ts";
@@ -42,7 +42,7 @@ async function open(over: object = {}): Promise<string> {
 
 async function ended(): Promise<string> {
   const id = await open();
-  await (await batch(id)).hear(toldBy(0, "completed"));
+  await (await batch(id)).hear(await toldOfItem(id, 0, "completed"));
   return id;
 }
 
@@ -87,7 +87,7 @@ describe("what a batch owes its webhook", () => {
   it("is told with its end, by names alone, and is the batch as its owner sees it then", async () => {
     const id = await open();
     expect(await told(id)).toEqual([]);
-    await (await batch(id)).hear(toldBy(0, "completed"));
+    await (await batch(id)).hear(await toldOfItem(id, 0, "completed"));
     const { name } = await batchObject(id);
     expect(await told(id)).toEqual([{ job: name, gate: expect.any(String), of: "batch" }]);
     const { body, batchId, tenant, event } = await owed(id);

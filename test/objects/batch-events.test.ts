@@ -6,7 +6,6 @@ import type { FollowedLog } from "../../src/followed.ts";
 import type { BatchLogPage } from "../../src/ledgers/batch-rpc.ts";
 import { batchLog } from "../../src/ledgers/batch-stub.ts";
 import { BatchConnected, BatchEventPage } from "../../src/schema/batch.ts";
-import { toldBy } from "../domain/batch-fixtures.ts";
 import {
   batch,
   batchEvents,
@@ -18,6 +17,7 @@ import {
   sendBatch,
   submittedBatch,
   TENANT,
+  toldOfItem,
   untilBatch,
 } from "./batches.ts";
 import { asFrames, Follower } from "./follower.ts";
@@ -36,7 +36,8 @@ async function follower(id: string, after = 0, format = "sse"): Promise<Follower
 /** What the first jobs of these items tell: that they have completed. */
 async function complete(id: string, ...indexes: number[]): Promise<void> {
   const stub = await batch(id);
-  await Promise.all(indexes.map((index) => stub.hear(toldBy(index, "completed"))));
+  const told = await Promise.all(indexes.map((index) => toldOfItem(id, index, "completed")));
+  await Promise.all(told.map((one) => stub.hear(one)));
 }
 
 /** A batch of two, one of which has failed. */

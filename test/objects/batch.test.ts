@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 import { NO_LIMITS } from "../../src/domain/tenant.ts";
 import type { BatchReplayed } from "../../src/schema/batch.ts";
 import type { Problem } from "../../src/schema/error.ts";
-import { toldBy } from "../domain/batch-fixtures.ts";
 import {
   batch,
   batchEvents,
@@ -19,6 +18,7 @@ import {
   sendBatch,
   submittedBatch,
   TENANT,
+  toldOfItem,
   untilBatch,
 } from "./batches.ts";
 import { completed, DAY_MS, holdClock, job, leased, logged, newName } from "./support.ts";
@@ -86,7 +86,9 @@ describe("a batch", () => {
     const { batch_id } = await submittedBatch(50);
     await carryOn(batch_id);
     const stub = await batch(batch_id);
-    const all = Array.from({ length: 50 }, (_, index) => toldBy(index, "completed"));
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => toldOfItem(batch_id, index, "completed")),
+    );
     await Promise.all([...all, ...all].map((told) => stub.hear(told)));
     expect((await batchView(batch_id)).is_complete).toBe(true);
     const { keys } = await batchRows(batch_id);
@@ -117,7 +119,7 @@ describe("a batch", () => {
     const body = { requests: [{ prompt: "a", retention_seconds: 60 }] };
     await sendBatch(body, key);
     await carryOn(key);
-    await (await batch(key)).hear(toldBy(0, "completed"));
+    await (await batch(key)).hear(await toldOfItem(key, 0, "completed"));
     passTime(59_000);
     expect((await batchView(key)).is_complete).toBe(true);
     passTime(1_001);

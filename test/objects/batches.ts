@@ -2,11 +2,13 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 
+import type { Told } from "../../src/domain/batch-place.ts";
 import { batchName, objectName } from "../../src/ids.ts";
 import type { BatchObject } from "../../src/ledgers/batch-object.ts";
 import type { BatchRpc } from "../../src/ledgers/batch-rpc.ts";
 import { batchOf } from "../../src/ledgers/batch-stub.ts";
 import { BatchEvent, type BatchAccepted, type BatchView } from "../../src/schema/batch.ts";
+import { toldBy } from "../domain/batch-fixtures.ts";
 import { deadLetter, job, leased, newName, OUTAGE, REPORT } from "./support.ts";
 import { request, submission } from "./worker-side.ts";
 
@@ -39,6 +41,15 @@ export async function batchView(id: string): Promise<BatchView> {
   const found = await (await batch(id)).read(TENANT);
   if (found.type !== "found") throw new Error(`the batch is ${found.type}`);
   return found.value;
+}
+
+/** What the first job of an item would tell. */
+export async function toldOfItem(id: string, index: number, status: Told["status"]): Promise<Told> {
+  const found = await (await batch(id)).entries(index, 1, TENANT);
+  const [item] = found.type === "found" ? found.value.entries : [];
+  const jobId = item?.job_id ?? "";
+  const uid = jobId.replace("job_", "");
+  return toldBy(index, status, { batchUid: uid.replace(/_\d+$/, ""), jobId, uid });
 }
 
 /** Lets the batch's alarm ring, and so carries out all that is to be done. */
