@@ -50,7 +50,7 @@ function nextCall(
   now: number,
 ): { route: number; readyAt: number } | null {
   if (failure.remedy === "give_up" || stallsOf(job) > job.spec.maxStalls) return null;
-  const next = nextRoute(job, failure, jitter, now);
+  const next = callAfter(job, failure, jitter, now);
   return next === null || next.readyAt >= lifeEndsAt(job) ? null : next;
 }
 
@@ -58,7 +58,7 @@ function stallsOf(job: Job): number {
   return attemptsAtStep(job).filter(({ failure }) => failure?.code === STALLED.code).length;
 }
 
-function nextRoute(
+function callAfter(
   job: Job,
   failure: Failure,
   jitter: number,

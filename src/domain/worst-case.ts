@@ -56,3 +56,8 @@ export function worstCaseNano(calls: Calls): number | null {
   const nano = Math.ceil(perRound * 1_000) * calls.maxAttempts;
   return Math.min(nano, calls.maxCostUsd === undefined ? Infinity : nanoOf(calls.maxCostUsd));
 }
+
+/** What several jobs may cost at most together; null where nobody can tell of one: what cannot be priced makes no sum. */
+export function sumOfWorst(parts: (number | null)[]): number | null {
+  return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);
+}

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { isUnlimited } from "../domain/account.ts";
 import { itemId, itemUid, type BatchSpec } from "../domain/batch.ts";
 import { iso } from "../domain/instant.ts";
+import { sumOfWorst } from "../domain/worst-case.ts";
 import { BATCH_ENDS } from "../domain/webhook.ts";
 import { batchIdFor, fingerprintOf, objectName, randomToken } from "../ids.ts";
 import type { BatchContent, BatchSubmitted } from "../ledgers/batch-rpc.ts";
@@ -167,14 +168,11 @@ async function submitReserved(
   if (admission === null) giveBack();
   const before = await (await batchOf(c.env, tenant, spec.id)).recall(spec);
   if (before === null) {
-    throw admission === null ? unreachable() : refusalOf(admission, worstOf(plan), "batch");
+    const worstNano = sumOfWorst(plan.worstNano);
+    throw admission === null ? unreachable() : refusalOf(admission, { worstNano }, "batch");
   }
   if (admission !== null) tellQuota(c, admission.quota);
   return before;
-}
-
-function worstOf({ worstNano }: BatchPlan): { worstNano: number } {
-  return { worstNano: worstNano.reduce<number>((sum, nano) => sum + (nano ?? 0), 0) };
 }
 
 async function answerTo(c: Context<App>, submitted: BatchSubmitted) {

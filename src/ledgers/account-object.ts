@@ -21,6 +21,7 @@ import { spanOf, startOfDay, type Period } from "../domain/period.ts";
 import { RATE_WINDOW_MS, stillCounted } from "../domain/rate.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
 import type { Usage, UsageQuery } from "../domain/usage.ts";
+import { sumOfWorst } from "../domain/worst-case.ts";
 import { jobNamed } from "../job/job-stub.ts";
 import { logFault } from "../log.ts";
 import { AccountStore } from "../storage/account-store.ts";
@@ -81,7 +82,7 @@ export class AccountObject extends DurableObject<Env> {
     if (jobs.some(({ uid }) => this.#store.find({ uid, submittedAt }) !== null)) {
       return { type: "admitted", quota: quotaOf(limits, books, now) };
     }
-    const reserveNano = sumOf(jobs.map((job) => job.reserveNano));
+    const reserveNano = sumOfWorst(jobs.map((job) => job.reserveNano));
     const asked = { submittedAt, reserveNano, limits, jobs: jobs.length };
     const admission = admissionOf(asked, books, now);
     if (admission.type !== "admitted") return admission;
@@ -202,9 +203,4 @@ export class AccountObject extends DurableObject<Env> {
     books.lately = stillCounted(books.lately, now);
     return books;
   }
-}
-
-/** Null where any of them is: what cannot be priced makes no sum. */
-function sumOf(parts: (number | null)[]): number | null {
-  return parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);
 }

@@ -2,6 +2,7 @@ import { isUnlimited, type Admission } from "../domain/account.ts";
 import { jobOf, type Batch } from "../domain/batch.ts";
 import { retryOf } from "../domain/batch-draft.ts";
 import type { TenantLimits } from "../domain/tenant.ts";
+import { sumOfWorst } from "../domain/worst-case.ts";
 import { objectName, replayIdFor } from "../ids.ts";
 import type { Worst } from "../storage/batch-store.ts";
 import { reserveAll } from "../submit/reservation.ts";
@@ -29,9 +30,7 @@ export async function admitRetries(
 
 /** The most that the jobs of these items may cost together; null: any sum. */
 export function worstOfAll(worst: Worst, indexes: number[]): number | null {
-  return indexes
-    .map((index) => worstOf(worst, index))
-    .reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0);
+  return sumOfWorst(indexes.map((index) => worstOf(worst, index)));
 }
 
 function worstOf(worst: Worst, index: number): number | null {
