@@ -28,13 +28,20 @@ export type DoneStep = {
   carried?: true;
 };
 
-/** Who serves a step that calls no model. */
+/** Who serves a step that calls nobody. */
 const NO_MODEL: Route = {
   name: "none",
   provider: "none",
   model: "none",
   price: { input: 0, output: 0 },
 };
+
+/**
+ * Who permits `http` steps. They ask whom their tenants like, for as long as that takes, so they have turns and places
+ * of their own, as if one provider served them all.
+ */
+export const HTTP = "http";
+const WEB: Route = { ...NO_MODEL, provider: HTTP };
 
 /** The outputs that one step may read, in bytes of UTF-8: they go to its consumer in one call, and a call takes 32 MiB (platform limit). */
 export const MOST_READ_BYTES = 8_388_608;
@@ -90,7 +97,21 @@ export function routeOf({ spec }: Job, { route, step }: Attempt): Route | undefi
 function routesAt({ routes, steps }: JobSpec, index: number | undefined): Route[] {
   const step = index === undefined ? undefined : steps?.[index];
   if (step === undefined) return routes;
-  return step.type === "llm" ? step.routes : [NO_MODEL];
+  switch (step.type) {
+    case "llm":
+      return step.routes;
+    case "http":
+      return [WEB];
+    case "template":
+    case "approval":
+      return [NO_MODEL];
+  }
+}
+
+/** Whose permit its next attempt needs; null: nobody's. */
+export function permittedBy(job: Job): string | null {
+  const provider = nextRoute(job)?.provider ?? NO_MODEL.provider;
+  return provider === NO_MODEL.provider ? null : provider;
 }
 
 /** Its last call to a model: what a step that calls none took says nothing of one. */

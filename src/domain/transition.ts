@@ -3,7 +3,7 @@ import { accounted, endAttempt, newAttempt, renew, withText } from "./attempt.ts
 import { tokensLeft } from "./budget.ts";
 import { iso } from "./instant.ts";
 import { ACCEPTS, type Command, type Effect, type Part, type Transition } from "./command.ts";
-import { isAtApproval, newCourse, nextRoute, readsTooMuch, stepOf } from "./course.ts";
+import { isAtApproval, newCourse, nextRoute, permittedBy, readsTooMuch, stepOf } from "./course.ts";
 import { afterFailure, cancel, deadLetter, giveUp, purge } from "./end.ts";
 import { OVER_BUDGET, READS_TOO_MUCH, UNDELIVERABLE } from "./failure.ts";
 import { currentAttempt, hasLetter, type Fact, type Job, type JobSpec } from "./job.ts";
@@ -60,8 +60,8 @@ export function transition(job: Job, command: Command, now: number): Transition 
 function withdrawing(before: Job, result: Transition, now: number): Transition {
   if (!result.ok || before.status !== "queued" || now < before.readyAt) return result;
   if (result.job.status === "queued" || result.job.status === "active") return result;
-  const provider = nextRoute(before)?.provider;
-  if (provider === undefined || (stepOf(before)?.type ?? "llm") !== "llm") return result;
+  const provider = permittedBy(before);
+  if (provider === null) return result;
   const withdraw: Effect = { type: "withdraw", provider, since: before.readyAt };
   return { ...result, effects: [...result.effects, withdraw] };
 }

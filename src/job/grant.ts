@@ -1,5 +1,13 @@
 import { tokensLeft } from "../domain/budget.ts";
-import { answerTokensOf, nextRoute, promptTokensAt, stepOf, timeoutOf } from "../domain/course.ts";
+import {
+  answerTokensOf,
+  HTTP,
+  nextRoute,
+  permittedBy,
+  promptTokensAt,
+  stepOf,
+  timeoutOf,
+} from "../domain/course.ts";
 import type { Job } from "../domain/job.ts";
 import type { Waits } from "../domain/outlook.ts";
 import { statusOf } from "../domain/view.ts";
@@ -10,12 +18,10 @@ import type { Needs } from "../schema/message.ts";
 
 /** What a job needs for its next attempt; null: there is none to be. */
 export function needsOf(job: Job): Needs | null {
-  const provider = nextRoute(job)?.provider;
-  if (job.status !== "queued" || provider === undefined) return null;
-  // A step that calls no model asks nobody's leave.
-  if ((stepOf(job)?.type ?? "llm") !== "llm") return null;
+  const provider = permittedBy(job);
+  if (job.status !== "queued" || provider === null) return null;
   const { tenant, priorityLevel: priority, leaseMs } = job.spec;
-  const tokens = promptTokensAt(job) + answerTokensOf(job);
+  const tokens = provider === HTTP ? 0 : promptTokensAt(job) + answerTokensOf(job);
   const lastsMs = timeoutOf(job) + leaseMs;
   return { provider, tenant, tokens, since: job.readyAt, priority, lastsMs };
 }

@@ -43,7 +43,7 @@ export class ProviderObject extends DurableObject<Env> {
   #rules = this.#store.rules();
   readonly #desk = new PermitDesk(this.#store, {
     limits: this.#limits(),
-    concurrency: concurrencyOf(configOf(this.env)),
+    concurrency: concurrencyOf(this.ctx.id.name ?? "", configOf(this.env)),
     restedSince: this.#rules.activeUntil + ALL_USED_MS,
     era: crypto.randomUUID(),
   });

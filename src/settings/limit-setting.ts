@@ -1,4 +1,5 @@
 import type { Config } from "./config.ts";
+import { HTTP } from "../domain/course.ts";
 import type { Limits } from "../domain/permits.ts";
 import type { Concurrency } from "../domain/places.ts";
 import type { LimitSetting } from "../domain/provider-limits.ts";
@@ -9,14 +10,14 @@ const UNSAID_REQUESTS_PER_MINUTE = 50;
 
 const NOTHING = { requests: null, tokens: null };
 
-/** Whether it is a provider that can be limited: one of the table, or the simulator. */
+/** Whether it is a provider that can be limited: one of the table, the simulator, or what `http` steps ask. */
 export function isLimited(name: string): boolean {
-  return isProvider(name) || name === SIMULATOR;
+  return isProvider(name) || name === SIMULATOR || name === HTTP;
 }
 
 /** The providers whom jobs may wait for. */
 export function providersIn({ providers, AUTH_MODE }: Config): string[] {
-  return [...Object.keys(providers), ...(AUTH_MODE === "none" ? [SIMULATOR] : [])];
+  return [...Object.keys(providers), HTTP, ...(AUTH_MODE === "none" ? [SIMULATOR] : [])];
 }
 
 /**
@@ -33,12 +34,17 @@ export function limitSettingOf(
   return { setting: access.limits, fallback: { requests, tokens: null } };
 }
 
+/** The part of a lane's places that `http` steps have: however slow what they ask is, models have the rest. */
+const HTTP_SHARE = 1 / 3;
+
 /** How many calls of each lane one provider has at once, at most. */
-export function concurrencyOf(config: Config): Concurrency {
+export function concurrencyOf(name: string, config: Config): Concurrency {
+  const share = name === HTTP ? HTTP_SHARE : 1;
+  const places = (setting: number) => Math.max(1, Math.floor(setting * share));
   return {
-    high: config.LANE_CONCURRENCY_HIGH,
-    normal: config.LANE_CONCURRENCY_NORMAL,
-    low: config.LANE_CONCURRENCY_LOW,
-    long: config.LANE_CONCURRENCY_LONG,
+    high: places(config.LANE_CONCURRENCY_HIGH),
+    normal: places(config.LANE_CONCURRENCY_NORMAL),
+    low: places(config.LANE_CONCURRENCY_LOW),
+    long: places(config.LANE_CONCURRENCY_LONG),
   };
 }

@@ -23,14 +23,25 @@ describe("calls of a lane at once, at one provider,", () => {
   it.each(LANES)(
     "are nine tenths of the consumers of %s, so that some are free for messages",
     (lane) => {
-      const concurrency = concurrencyOf(parseConfig({ SIGNING_KEY }));
+      const concurrency = concurrencyOf("openai", parseConfig({ SIGNING_KEY }));
       expect(concurrency[lane]).toBe(0.9 * consumersOf(lane));
     },
   );
 
+  it("are a third of that for all that http steps ask, so that models have places whatever is slow", () => {
+    const set = { SIGNING_KEY, LANE_CONCURRENCY_LOW: "2" };
+    const places = { high: 75, normal: 75, low: 1, long: 15 };
+    expect(concurrencyOf("http", parseConfig(set))).toEqual(places);
+  });
+
   it("are as many as is set, one at least", () => {
     const set = { SIGNING_KEY, LANE_CONCURRENCY_LOW: "7" };
-    expect(concurrencyOf(parseConfig(set))).toEqual({ high: 225, normal: 225, low: 7, long: 45 });
+    expect(concurrencyOf("openai", parseConfig(set))).toEqual({
+      high: 225,
+      normal: 225,
+      low: 7,
+      long: 45,
+    });
     expect(() => parseConfig({ SIGNING_KEY, LANE_CONCURRENCY_LONG: 0 })).toThrow(
       "LANE_CONCURRENCY_LONG",
     );

@@ -16,7 +16,8 @@ export function stepNow({ spec, log }: Observed): PlannedStep | undefined {
 export function routesNow(world: Observed): Route[] {
   const step = stepNow(world);
   if (step === undefined) return world.spec.routes;
-  return step.type === "llm" ? step.routes : [CALLS_NOBODY];
+  if (step.type === "llm") return step.routes;
+  return [step.type === "http" ? { ...CALLS_NOBODY, provider: "http" } : CALLS_NOBODY];
 }
 
 const CALLS_NOBODY: Route = { name: "none", provider: "none", model: "none", price: null };

@@ -38,6 +38,7 @@ const WELL = {
   webhooks: "ok",
   "webhooks-dead-letter": "ok",
   dead_letters: "ok",
+  provider_http: "ok",
   provider_simulator: "ok",
   auth: "ok",
   intake: "ok",

@@ -171,6 +171,28 @@ describe("a job of several steps", () => {
     expect((await view(name)).status).toBe("completed");
   });
 
+  it("needs a permit for what it asks of a URL, as for what it asks of a model, and none for a template", async () => {
+    const name = await submitted({
+      steps: [
+        { name: "note", type: "template", template: "x" },
+        { name: "page", type: "http", url: "https://facts.example.com/" },
+        { name: "final", type: "llm", prompt: "{{steps.page.output}}" },
+      ],
+    });
+    const told: string[] = [];
+    const permits: Permits = {
+      ask: ({ provider, tokens }) => {
+        told.push(`ask ${provider}`);
+        return Promise.resolve({ id: null, tokens, single: false, provider, line: "normal" });
+      },
+      giveBack: ({ provider }) => Promise.resolve(void told.push(`back ${provider}`)),
+      settle: ({ provider }) => Promise.resolve(void told.push(`settled ${provider}`)),
+    };
+    await come(name, new Echo().model, { permits, needs: null, http: answering("Rayleigh") });
+    expect((await view(name)).status).toBe("completed");
+    expect(told).toEqual(["ask http", "settled http", "ask openai", "settled openai"]);
+  });
+
   it("gives a permit back that its next step has no use for", async () => {
     const name = await submitted({
       steps: [
