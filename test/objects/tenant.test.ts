@@ -13,7 +13,11 @@ const HOUR_MS = HOUR_S * 1_000;
 const SECRET = /^whsec_[A-Za-z0-9+/]{43}=$/;
 const OLD_ROOT = { SIGNING_KEY: "old-root-canary-0123456789-0123456789" };
 const NEW_ROOT = { SIGNING_KEY: "new-root-canary-0123456789-0123456789" };
-const BOTH_ROOTS = { ...NEW_ROOT, PREVIOUS_SIGNING_KEY: OLD_ROOT.SIGNING_KEY };
+const BOTH_ROOTS = {
+  ...NEW_ROOT,
+  AUTH_MODE: "keys",
+  PREVIOUS_SIGNING_KEY: OLD_ROOT.SIGNING_KEY,
+};
 
 function tenant(name: string): TenantRpc {
   return tenantNamed(env, name);
