@@ -83,7 +83,7 @@ export class FanOut {
 
   async #resubmit(batch: Batch, index: number): Promise<Result> {
     const found = await (await this.#job(batch, index)).source();
-    if (found.type !== "found") return refused("Its job has been deleted");
+    if (found.type !== "found") return { type: "gone" };
     const { origin } = found.value;
     const now = batch.owed[index] ?? Date.now();
     const { uid, round } = retryOf(batch, index, now);

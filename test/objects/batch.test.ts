@@ -198,6 +198,21 @@ describe("what failed in a batch", () => {
     expect(log.map(({ type }) => type).filter((type) => type === "completed")).toHaveLength(2);
   });
 
+  it("and was deleted since is cancelled, for there is nothing to try again, and not asked for again", async () => {
+    const { batch_id, job_ids } = await submittedBatch(1);
+    await carryOn(batch_id);
+    const [failed = ""] = job_ids;
+    await failJob(failed);
+    await untilBatch(batch_id, ({ is_complete }) => is_complete);
+    await job(await nameOfJob(failed)).delete();
+    await post(`/api/batches/${batch_id}/retry-failed`);
+    await carryOn(batch_id);
+    const over = await untilBatch(batch_id, ({ is_complete }) => is_complete);
+    expect(over.status_counts).toMatchObject({ cancelled: 1, failed: 0 });
+    const again = await post(`/api/batches/${batch_id}/retry-failed`);
+    expect(await again.json()).toMatchObject({ retried: 0 });
+  });
+
   it("opens its batch again where its owner tries it again by itself", async () => {
     const { batch_id, job_ids } = await submittedBatch(1);
     await carryOn(batch_id);
