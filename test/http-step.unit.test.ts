@@ -161,6 +161,14 @@ describe("an http step", () => {
       WEBHOOK_ALLOWED_ORIGINS: server.origin,
     });
     expect(await failureOf([], { url: `${server.origin}/` }, {}, local)).toEqual(tooLong);
+    // Each byte that is no UTF-8 is three of the text.
+    await using torn = await serving({}, Buffer.alloc(400, 0xff));
+    const other = parseConfig({
+      SIGNING_KEY,
+      AUTH_MODE: "none",
+      WEBHOOK_ALLOWED_ORIGINS: torn.origin,
+    });
+    expect(await failureOf([], { url: `${torn.origin}/` }, {}, other)).toEqual(tooLong);
   });
 
   it("leaves a URL alone that hangs, and one whose job was cancelled", async () => {

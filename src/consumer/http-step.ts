@@ -83,7 +83,10 @@ function headersOf(
   return headers;
 }
 
-/** The answer's text; null where it is longer. Leaving the loop cancels the rest. */
+/**
+ * The answer's text; null where it is longer. Leaving the loop cancels the rest. The text is measured as well: what is no
+ * UTF-8 becomes three bytes for one, and a job's costs were reserved for no more than `maxBytes`.
+ */
 async function textWithin(
   body: ReadableStream<Uint8Array> | null,
   maxBytes: number,
@@ -96,7 +99,8 @@ async function textWithin(
     if (bytes > maxBytes) return null;
     text += decoder.decode(chunk, { stream: true });
   }
-  return text + decoder.decode();
+  text += decoder.decode();
+  return new TextEncoder().encode(text).byteLength > maxBytes ? null : text;
 }
 
 /** Shorter than this a value may well be in an answer that does not repeat it. */
