@@ -81,7 +81,8 @@ function faultsOf(step: HttpStep, index: number): Refusal[] {
 
 /** The rules for callback headers, and the one that tells a receiver that a request comes again: it is ours. */
 function headerFaults({ headers = {} }: HttpStep) {
-  const ours = Object.keys(headers).filter((name) => name.toLowerCase() === "idempotency-key");
+  // Receivers behind CGI and its heirs cannot tell the two spellings apart.
+  const ours = Object.keys(headers).filter((name) => /^idempotency[-_]key$/i.test(name));
   return [
     ...callbackHeaderFaults(headers),
     ...ours.map((name) => ({ name, detail: "is not the caller's to set" })),

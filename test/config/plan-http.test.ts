@@ -87,6 +87,11 @@ describe("an http step's headers", () => {
       "headers.Idempotency-Key: is not the caller's to set",
     ],
     [
+      "idempotency_key",
+      "/steps/1/headers/idempotency_key",
+      "headers.idempotency_key: is not the caller's to set",
+    ],
+    [
       "a/b~c",
       "/steps/1/headers/a~1b~0c",
       "headers.a/b~c: is not a header's name of at most 64 characters",
