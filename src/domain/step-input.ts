@@ -15,14 +15,14 @@ class Refused extends Error {
 }
 
 /** A step with the job's input and the outputs of the steps before it filled in. Pure; never throws. */
-export const renderStep: RenderStep = (request, index, outputs) => {
+export const renderStep: RenderStep = (request, index, outputs, whole) => {
   const { steps = [], input, params } = request;
   const step = steps[index];
   if (step === undefined) return { type: "refused", reason: "The job has no such step" };
   try {
     const places = new Map(steps.map(({ name }, at) => [name, at + 1]));
     const data = { input, steps: readable(step, outputs, places) };
-    const bounds = new Bounds();
+    const bounds = new Bounds(whole);
     const render = (text: string, escaping: Escaping = "none") => {
       const rendered = renderTemplate(text, data, escaping, bounds);
       if (rendered.ok) return rendered.text;

@@ -1,6 +1,7 @@
 import type { ChatMessage, ModelParams } from "../schema/chat.ts";
 import type { KeptRequest } from "../schema/job.ts";
 import type { Failure } from "./failure.ts";
+import type { Toll } from "./template.ts";
 
 /** What a finished step left to the later ones. */
 export type StepOutput = { name: string; output: string };
@@ -26,11 +27,15 @@ export type RenderedHttp = {
   maxBytes: number;
 };
 
-/** Fills in the references of the step at `index`. `outputs`: at least of those steps that it reads. */
+/**
+ * Fills in the references of the step at `index`. `outputs`: at least of those steps that it reads. `whole`: what this and other
+ * steps come to, to which it is added.
+ */
 export type RenderStep = (
   request: KeptRequest,
   index: number,
   outputs: readonly StepOutput[],
+  whole?: Toll,
 ) => RenderedStep;
 
 /** What an `http` step is carried out for, and within. */

@@ -123,13 +123,23 @@ class TooMuch extends Error {
 
 const encoder = new TextEncoder();
 
+/** What rendering has looked at, where others are counted with it. */
+export type Toll = { visits: number };
+
 /** Counts what rendering does, and what comes of it: a step may have thousands of templates that each come to little. */
 export class Bounds {
+  readonly #whole: Toll;
   #visits = 0;
   #bytes = 0;
 
+  /** `whole`: to which what is counted here is added. */
+  constructor(whole: Toll = { visits: 0 }) {
+    this.#whole = whole;
+  }
+
   visit(parts: number): void {
     this.#visits += parts + 1;
+    this.#whole.visits += parts + 1;
     if (this.#visits > MAX_VISITS) throw new TooMuch("The templates take too long to render");
   }
 

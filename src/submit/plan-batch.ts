@@ -34,6 +34,9 @@ export type BatchPlanned =
 /** Work for many: unless it says otherwise it makes way for what somebody waits for. */
 const PRIORITY_LEVEL = 8;
 
+/** Most parts of templates looked at in planning a batch, of all its items: a thousand of what one job may have are a minute. */
+const MAX_VISITS = 4_000_000;
+
 /** Faults told at once. */
 const MAX_REFUSALS = 50;
 
@@ -95,11 +98,12 @@ function refusalsIn(plan: BatchPlan, about: About, config: Config): BatchRefusal
   const sharedBytes = bytesOf(defaults);
   const identity = { id: "", idempotencyKey: null, fingerprint: "", uid: "" };
   const refusals = new Map<string, BatchRefusal>();
+  const toll = { visits: 0 };
   for (const [index, item] of items.entries()) {
     const request = requestOf(plan.items, index);
     if (request === null) throw new Error("an item is missing");
     const planned = planJob(
-      { ...identity, request, tenant, tier, now, ...withSteps(item) },
+      { ...identity, request, tenant, tier, now, toll, ...withSteps(item) },
       config,
     );
     if (planned.ok) {
@@ -113,6 +117,10 @@ function refusalsIn(plan: BatchPlan, about: About, config: Config): BatchRefusal
     if (sharedBytes + bytesOf(item.request) > MAX_STORED_REQUEST_BYTES) {
       const detail = `The item is larger than ${MAX_STORED_REQUEST_BYTES} bytes with its numbers written out`;
       note(refusals, { pointer: "", detail }, item, index);
+    }
+    if (toll.visits > MAX_VISITS) {
+      const detail = "The templates of the items take too long to render together";
+      return [...refusals.values(), { pointer: "/requests", detail }];
     }
     if (refusals.size >= MAX_REFUSALS) break;
   }

@@ -2,7 +2,7 @@ import { estimatedPromptTokens } from "../domain/cost.ts";
 import type { PlannedStep } from "../domain/job.ts";
 import { renderStep } from "../domain/step-input.ts";
 import { mostTokensOf, readsOf, type Sizes } from "../domain/template-references.ts";
-import { MAX_RENDERED_BYTES, type TemplateNode } from "../domain/template.ts";
+import { MAX_RENDERED_BYTES, type TemplateNode, type Toll } from "../domain/template.ts";
 import { mostPromptTokens, worstCaseNano } from "../domain/worst-case.ts";
 import type { CreateJob } from "../schema/job.ts";
 import type { LlmStep } from "../schema/step.ts";
@@ -25,13 +25,14 @@ export const NO_CALLS: LlmPlan = {
   refusals: [],
 };
 
-/** An `llm` step, and what is known of it. `sizes`: of what its templates may read. */
+/** An `llm` step, and what is known of it. `sizes`: of what its templates may read. `toll`: of rendering it and others. */
 type Asked = {
   step: LlmStep;
   index: number;
   maxAttempts: number;
   templates: TemplateNode[][];
   sizes: Sizes;
+  toll: Toll;
 };
 
 /** Plans an `llm` step's calls. What the step leaves open the job says. */
@@ -102,10 +103,10 @@ type Likely = { tokens: number; refusals: Refusal[] };
 const NOTHING: Likely = { tokens: 0, refusals: [] };
 
 /** What a step's own text with the job's input is likely to count; what it reads of other steps comes on top. */
-function likelyTokens({ index, templates }: Asked, request: CreateJob): Likely {
+function likelyTokens({ index, templates, toll }: Asked, request: CreateJob): Likely {
   const earlier = (request.steps ?? []).slice(0, index);
   const outputs = earlier.map(({ name }) => ({ name, output: NO_OUTPUT }));
-  const rendered = renderStep(keptOf(request), index, outputs);
+  const rendered = renderStep(keptOf(request), index, outputs, toll);
   if (rendered.type === "llm") {
     return { tokens: estimatedPromptTokens(rendered.request), refusals: [] };
   }

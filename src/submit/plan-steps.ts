@@ -40,7 +40,11 @@ type Planned = { step: PlannedStep; calls: LlmPlan; refusals: Refusal[] };
 export function planSteps(
   request: CreateJob,
   tried: Tried,
-  { httpSteps = [], finishedSteps = 0 }: Pick<Submission, "httpSteps" | "finishedSteps">,
+  {
+    httpSteps = [],
+    finishedSteps = 0,
+    toll = { visits: 0 },
+  }: Pick<Submission, "httpSteps" | "finishedSteps" | "toll">,
   config: Config,
 ): PlannedCalls {
   const { steps = [], input, max_cost_usd: maxCostUsd } = request;
@@ -52,7 +56,7 @@ export function planSteps(
     const sizes = { input, measured, outputs: new Map(outputs) };
     const { templates, refusals } = templatesIn(step, index, sizes);
     const most = Math.max(0, ...templates.map((nodes) => mostTokensOf(nodes, sizes)));
-    const own = { step, index, templates, sizes, ...triedOf(step, tried) };
+    const own = { step, index, templates, sizes, toll, ...triedOf(step, tried) };
     const calls = step.type === "llm" ? planLlm({ ...own, step }, request, config) : NO_CALLS;
     if (outputs.has(step.name)) {
       refusals.push({ pointer: `/steps/${index}/name`, detail: "two steps have the same name" });

@@ -3,6 +3,7 @@ import type { HttpPlan, JobSpec } from "../domain/job.ts";
 import type { BatchPlace } from "../domain/batch-place.ts";
 import { estimatedPromptTokens } from "../domain/cost.ts";
 import { laneOf } from "../domain/lane.ts";
+import type { Toll } from "../domain/template.ts";
 import { TIERS } from "../domain/tier.ts";
 import type { Webhook } from "../domain/webhook.ts";
 import { mostPromptTokens, worstCaseNano } from "../domain/worst-case.ts";
@@ -31,6 +32,8 @@ export type Submission = {
   keySeconds?: number;
   /** The batch it is of. */
   batch?: BatchPlace;
+  /** What rendering its steps to plan them is added to. */
+  toll?: Toll;
   /** The operator's word on the priority, above the request's and the tier's. */
   priorityLevel?: number;
 };
