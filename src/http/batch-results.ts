@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 
+import { readAtOnce } from "../domain/read-at-once.ts";
 import type { Entry } from "../ledgers/batch-rpc.ts";
 import { pause } from "../pause.ts";
 import { BatchResult } from "../schema/batch.ts";
@@ -14,9 +15,8 @@ import { reached } from "./log-page.ts";
 /** As a string of its own: by its name the framework would take a body of lines for one of JSON. */
 const NDJSON: string = "application/x-ndjson";
 
-/** Items asked for at once, and of those results read side by side: each may be megabytes. */
+/** Items asked for at once. */
 const PAGE = 100;
-const SIDE_BY_SIDE = 8;
 
 /** How often it is looked whether the item has ended that is waited for, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
@@ -86,6 +86,7 @@ async function* resultsOf(
 ): AsyncGenerator<string, boolean> {
   const tenant = c.get("principal").tenant;
   let from = after + 1;
+  let longest: number | null = null;
   while (!gone.aborted) {
     const page = foundBatch(
       await reached(async () => (await ownBatch(c, id)).entries(from, PAGE, tenant), gone),
@@ -95,10 +96,15 @@ async function* resultsOf(
       follows && first !== -1
         ? page.entries.slice(0, first)
         : page.entries.filter(({ status }) => status !== null);
-    for (let at = 0; at < ready.length; at += SIDE_BY_SIDE) {
-      const some = ready.slice(at, at + SIDE_BY_SIDE);
+    for (let at = 0, count = 0; at < ready.length; at += count) {
+      count = readAtOnce(longest);
+      const some = ready.slice(at, at + count);
       const results = await Promise.all(some.map((entry) => resultOf(c, entry, gone)));
-      for (const result of results) yield `${JSON.stringify(result)}\n`;
+      for (const result of results) {
+        const line = `${JSON.stringify(result)}\n`;
+        longest = Math.max(longest ?? 0, line.length);
+        yield line;
+      }
     }
     const waits = follows && first !== -1;
     from += waits ? ready.length : page.entries.length;
