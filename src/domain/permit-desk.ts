@@ -7,7 +7,7 @@ import { LEAVES, Permits, type Amount, type Limits } from "./permits.ts";
 import { Places, type Concurrency } from "./places.ts";
 import { Pressure } from "./pressure.ts";
 import { Reservations, type Reserved } from "./reservations.ts";
-import { Waiting, type ParkedJobs } from "./waiting.ts";
+import { turnOf, Waiting, type ParkedJobs } from "./waiting.ts";
 
 /** How a lane stands: how many of its calls are under way at the provider, and how many may be at once. */
 export type Standing = { running: number; concurrency: number };
@@ -26,6 +26,8 @@ const FREE_COST = 0.001;
 export type DeskSettings = {
   limits: Limits;
   concurrency: Concurrency;
+  /** As of `Places`. */
+  tenantShare?: number | null;
   restedSince: number;
   era: string;
 };
@@ -49,11 +51,11 @@ export class PermitDesk {
   #blockedUntil = 0;
 
   /** `era`: no other desk of this provider ever had it. */
-  constructor(parked: ParkedJobs, { limits, concurrency, restedSince, era }: DeskSettings) {
+  constructor(parked: ParkedJobs, settings: DeskSettings) {
     this.#waiting = new Waiting(parked);
-    this.#permits = new Permits(limits, restedSince);
-    this.#places = new Places(concurrency);
-    this.#era = era;
+    this.#permits = new Permits(settings.limits, settings.restedSince);
+    this.#places = new Places(settings.concurrency, settings.tenantShare);
+    this.#era = settings.era;
   }
 
   /** Whether calls and tokens are as many as one likes. */
@@ -80,7 +82,8 @@ export class PermitDesk {
       return verdict;
     }
     const line = lineOf(wish);
-    const isFree = this.#isOpen(now) && this.#places.hasRoom(line) && !this.#isAwaited(line);
+    const isFree =
+      this.#isOpen(now) && this.#places.hasRoomFor(turnOf(wish)) && !this.#isAwaited(line);
     if (isFree && this.#permits.waitMs(amountOf(wish), LEAVES[line]) === 0) {
       const block = this.#waiting.lines.length === 0 ? this.#blockOf(wish) : 1;
       return this.#grant(wish, timesOf(wish, Math.max(1, Math.min(most, block))), now);
@@ -138,7 +141,7 @@ export class PermitDesk {
       const id = this.#newId();
       const until = now + RESERVED_MS;
       this.#permits.take(id, amountOf(next), { until, unused: true });
-      this.#places.take(id, { line: lineOf(next), calls: 1, until });
+      this.#places.take(id, { ...turnOf(next), calls: 1, until });
       this.#reserved.add(lineOf(next), next.job, { id, tokens: next.tokens, until });
       this.#rings.push(next);
     }
@@ -222,7 +225,7 @@ export class PermitDesk {
     const aheadMs = requests === 1 ? 0 : lifeMs(this.#permits.unlimited, restMs);
     const usedBy = now + aheadMs + USE_MS;
     this.#permits.take(id, amount, { until: usedBy, unused: false });
-    this.#places.take(id, { line, calls: requests, until: usedBy + lastsMs });
+    this.#places.take(id, { ...turnOf(wish), calls: requests, until: usedBy + lastsMs });
     const quietMs = this.#places.isQuiet(line) ? QUIET_MS : 0;
     const given = this.#permits.limits.tokens === null ? { requests, tokens: Infinity } : amount;
     const permit: Permit = { id, ...given, lifeMs: aheadMs, lastsMs, quietMs };
@@ -248,14 +251,14 @@ export class PermitDesk {
   }
 
   /**
-   * Whose turn it is. A lane that has no place is passed over, and one that has not fetched what is reserved for it: its consumers
-   * are busy, and permits that lie there are kept from the others.
+   * Whose turn it is. A lane that has no place is passed over, a tenant that has all it may have, and a lane that has not fetched what is
+   * reserved for it: its consumers are busy, and permits that lie there are kept from the others.
    */
   #next(): Wish | null {
     const lines = this.#waiting.lines.filter(
       (line) => this.#places.hasRoom(line) && this.#reserved.count(line) < this.#mostReserved(line),
     );
-    return this.#waiting.next(lines);
+    return this.#waiting.next(lines, (turn) => this.#places.hasRoomFor(turn));
   }
 
   #mostReserved(line: Line): number {

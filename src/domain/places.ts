@@ -1,4 +1,5 @@
 import { laneOfLine, LINES, type Lane, type Line } from "./lane.ts";
+import type { Turn } from "./turns.ts";
 
 /** How many calls of each lane may be under way at once. */
 export type Concurrency = Readonly<Record<Lane, number>>;
@@ -9,7 +10,7 @@ const BLOCK_SHARE = 1 / 8;
 /** Long jobs that can wait leave the rest of their lane's places to those that cannot: each is taken for minutes. */
 const LOW_SHARE = 0.8;
 
-type Held = { line: Line; calls: number; until: number };
+type Held = Turn & { calls: number; until: number };
 
 /**
  * The places of each lane at one provider: one for every call that is under way, or permitted and still to come. Those that nobody
@@ -17,14 +18,17 @@ type Held = { line: Line; calls: number; until: number };
  */
 export class Places {
   readonly concurrency: Concurrency;
+  readonly #tenantShare: number | null;
   readonly #held = new Map<string, Held>();
   readonly #taken: Record<Line, number> = { high: 0, normal: 0, low: 0, long: 0, long_low: 0 };
 
   /** No place is free by its time before this. */
   #noneBefore = Infinity;
 
-  constructor(concurrency: Concurrency) {
+  /** `tenantShare`: the part of a line's places that one tenant may have; null: all. */
+  constructor(concurrency: Concurrency, tenantShare: number | null = null) {
     this.concurrency = concurrency;
+    this.#tenantShare = tenantShare;
   }
 
   taken(lane: Lane): number {
@@ -40,20 +44,35 @@ export class Places {
     return this.taken(lane) < this.concurrency[lane];
   }
 
+  /** The same, and its tenant has not as many of the line's places as it may have. */
+  hasRoomFor({ line, tenant }: Turn): boolean {
+    if (!this.hasRoom(line)) return false;
+    if (this.#tenantShare === null) return true;
+    const mostOfTenant = Math.max(1, Math.floor(this.most(line) * this.#tenantShare));
+    const own = [...this.#held.values()].filter(
+      (held) => held.line === line && held.tenant === tenant,
+    );
+    return own.reduce((sum, { calls }) => sum + calls, 0) < mostOfTenant;
+  }
+
   /** How many places a line may have. */
   most(line: Line): number {
     const places = this.concurrency[laneOfLine(line)];
     return line === "long_low" ? Math.max(1, Math.floor(places * LOW_SHARE)) : places;
   }
 
-  /** So far from being full that nobody need hear at once which calls are over, and calls may be permitted ahead. */
+  /**
+   * So far from being full that nobody need hear at once which calls are over, and calls may be permitted ahead. Never where
+   * tenants are bounded: what is permitted ahead is any tenant's.
+   */
   isQuiet(line: Line): boolean {
     const lane = laneOfLine(line);
-    return this.taken(lane) < this.concurrency[lane] / 2;
+    return this.#tenantShare === null && this.taken(lane) < this.concurrency[lane] / 2;
   }
 
   /** How many places one block may have. */
   block(line: Line): number {
+    if (!this.isQuiet(line)) return 0;
     const lane = laneOfLine(line);
     return Math.floor((this.concurrency[lane] / 2 - this.taken(lane)) * BLOCK_SHARE);
   }

@@ -75,11 +75,24 @@ export class Turns {
     if (tenants?.next() === null) this.#lines.leave(line);
   }
 
-  /** Of these lines; null: nobody waits in them. Of lines that have had alike it is the better one's. */
-  next(lines: readonly Line[]): Turn | null {
+  /**
+   * Of these lines, and of who may have a turn; null: nobody waits in them. Of lines that have had alike it is the better
+   * one's.
+   */
+  next(lines: readonly Line[], may: (turn: Turn) => boolean = () => true): Turn | null {
     const line = this.#lines.next(lines);
     if (line === null) return null;
     const tenant = this.#tenants.get(line)?.next() ?? null;
+    if (tenant !== null && may({ line, tenant })) return { line, tenant };
+    const others = lines.filter((other) => other !== line);
+    return this.#nextAmong(line, may) ?? this.next(others, may);
+  }
+
+  /** Where the first of a line may not. */
+  #nextAmong(line: Line, may: (turn: Turn) => boolean): Turn | null {
+    const tenants = this.#tenants.get(line);
+    const open = (tenants?.waiting ?? []).filter((tenant) => may({ line, tenant }));
+    const tenant = tenants?.next(open) ?? null;
     return tenant === null ? null : { line, tenant };
   }
 

@@ -32,10 +32,10 @@ export class Waiting {
     this.#turns.join(turnOf(wish));
   }
 
-  /** Of those in these lines; null: nobody. */
-  next(lines: readonly Line[]): Wish | null {
+  /** Of those in these lines who may have a turn; null: nobody. */
+  next(lines: readonly Line[], may: (turn: Turn) => boolean): Wish | null {
     for (;;) {
-      const turn = this.#turns.next(lines);
+      const turn = this.#turns.next(lines, may);
       if (turn === null) return null;
       const first = this.#parked.first(turn);
       if (first !== null) return first;
@@ -57,6 +57,6 @@ export class Waiting {
   }
 }
 
-function turnOf(wish: WishKey): Turn {
+export function turnOf(wish: WishKey): Turn {
   return { line: lineOf(wish), tenant: wish.tenant };
 }

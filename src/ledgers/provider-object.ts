@@ -12,7 +12,7 @@ import type { Limits } from "../domain/permits.ts";
 import { blockMs, isNews, learnedOf, limitsOf, withLearned } from "../domain/provider-limits.ts";
 import type { ProviderState } from "../domain/provider-view.ts";
 import { logFault, logProvider } from "../log.ts";
-import { concurrencyOf, limitSettingOf } from "../settings/limit-setting.ts";
+import { concurrencyOf, limitSettingOf, tenantShareOf } from "../settings/limit-setting.ts";
 import { ringAll } from "../queues.ts";
 import type { Doorbell } from "../schema/message.ts";
 import { ProviderStore, type ProviderRules } from "../storage/provider-store.ts";
@@ -44,6 +44,7 @@ export class ProviderObject extends DurableObject<Env> {
   readonly #desk = new PermitDesk(this.#store, {
     limits: this.#limits(),
     concurrency: concurrencyOf(this.ctx.id.name ?? "", configOf(this.env)),
+    tenantShare: tenantShareOf(this.ctx.id.name ?? ""),
     restedSince: this.#rules.activeUntil + ALL_USED_MS,
     era: crypto.randomUUID(),
   });

@@ -37,6 +37,14 @@ export function limitSettingOf(
 /** The part of a lane's places that `http` steps have: however slow what they ask is, models have the rest. */
 const HTTP_SHARE = 1 / 3;
 
+/** One tenant's part of those, so that nobody's URLs, however slow, are in everybody's way. */
+const HTTP_TENANT_SHARE = 1 / 4;
+
+/** The part of a lane's places that one tenant may have at this provider; null: all. */
+export function tenantShareOf(name: string): number | null {
+  return name === HTTP ? HTTP_TENANT_SHARE : null;
+}
+
 /** How many calls of each lane one provider has at once, at most. */
 export function concurrencyOf(name: string, config: Config): Concurrency {
   const share = name === HTTP ? HTTP_SHARE : 1;

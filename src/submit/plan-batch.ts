@@ -37,6 +37,9 @@ const PRIORITY_LEVEL = 8;
 /** Most parts of templates looked at in planning a batch, of all its items: a thousand of what one job may have are a minute. */
 const MAX_VISITS = 4_000_000;
 
+/** Most bytes of what the items of a batch share, in all their jobs together: each keeps a copy. */
+const MAX_COPIED_BYTES = 67_108_864;
+
 /** Faults told at once. */
 const MAX_REFUSALS = 50;
 
@@ -96,6 +99,10 @@ function refusalsIn(plan: BatchPlan, about: About, config: Config): BatchRefusal
   const { defaults, items } = plan.items;
   const { tenant, tier, now } = about;
   const sharedBytes = bytesOf(defaults);
+  if (sharedBytes * items.length > MAX_COPIED_BYTES) {
+    const detail = `What all items share is larger than ${Math.floor(MAX_COPIED_BYTES / items.length)} bytes, and each has a copy`;
+    return [{ pointer: "/params", detail }];
+  }
   const identity = { id: "", idempotencyKey: null, fingerprint: "", uid: "" };
   const refusals = new Map<string, BatchRefusal>();
   const toll = { visits: 0 };

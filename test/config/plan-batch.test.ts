@@ -28,3 +28,16 @@ it("a batch is refused whose items together take too long to be looked at", asyn
     refusals: [{ pointer: "/requests", detail }],
   });
 });
+
+/** Items that share 100 kB of parameters. */
+function sharing(items: number) {
+  const parameters = { description: "x".repeat(100_000) };
+  const tools = [{ type: "function" as const, function: { name: "look", parameters } }];
+  const prompts = Array.from({ length: items }, () => "Why?");
+  return planBatch({ prompts, params: { tools } }, ABOUT, CONFIG);
+}
+
+it("a batch is refused whose items would each keep a large copy of what they share", async () => {
+  expect(await sharing(600)).toMatchObject({ ok: true });
+  expect(await sharing(700)).toMatchObject({ ok: false, refusals: [{ pointer: "/params" }] });
+});

@@ -38,6 +38,12 @@ function wide(): PermitDesk {
   return new PermitDesk(new ParkedInMemory(), settings);
 }
 
+/** Of whose places one tenant may have half. */
+function shared(): PermitDesk {
+  const settings = { limits: UNLIMITED, concurrency: PLACES, restedSince: 0, era: "desk" };
+  return new PermitDesk(new ParkedInMemory(), { ...settings, tenantShare: 1 / 2 });
+}
+
 /** A lane with all its places taken by calls. */
 function full(desk: PermitDesk, over: Partial<Wish> = {}): Permit[] {
   const { lane } = wishOf(over);
@@ -50,6 +56,31 @@ function over(desk: PermitDesk, { id }: Permit, now = NOW): void {
 }
 
 const rung = (desk: PermitDesk) => desk.takeRings().map(({ job }) => job);
+
+describe("a lane of which one tenant may have a part", () => {
+  it("has places for others, however many of one's jobs came first", () => {
+    const desk = shared();
+    const flood = Array.from({ length: 10 }, () => wishOf({ tenant: "foe" }));
+    const granted = flood
+      .map((wish) => desk.ask(wish, 5, NOW))
+      .filter(({ type }) => type !== "parked");
+    expect(granted).toHaveLength(2);
+    expect(permitOf(desk.ask(wishOf(), 5, NOW)).requests).toBe(1);
+    expect(permitOf(desk.ask(wishOf({ lane: "low" }), 5, NOW)).requests).toBe(1);
+    expect(rung(desk)).toEqual([]);
+  });
+
+  it("rings for the next of that tenant once one of its own calls is over, and not another's", () => {
+    const desk = shared();
+    const [first] = [1, 2].map(() => permitOf(desk.ask(wishOf({ tenant: "foe" }), 1, NOW)));
+    const waiting = wishOf({ tenant: "foe" });
+    expect(desk.ask(waiting, 1, NOW).type).toBe("parked");
+    over(desk, permitOf(desk.ask(wishOf(), 1, NOW)));
+    expect([rung(desk), desk.serveAt(NOW)]).toEqual([[], NOW + LASTS_MS + USE_MS]);
+    if (first !== undefined) over(desk, first);
+    expect(rung(desk)).toEqual([waiting.job]);
+  });
+});
 
 describe("a lane that is full", () => {
   it("parks who comes, and rings for him once a call is over", () => {
