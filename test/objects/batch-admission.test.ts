@@ -177,10 +177,10 @@ describe("what is reserved for a batch", () => {
     await stub.hear(toldBy(0, "failed", told));
     await stub.retryFailed({ limits: DOLLAR, tier: "pro" }, tenant);
     expect(await reserved()).toBe(2);
-    // Its job was never made, so there is nothing to make a new one of.
+    // Its job is not there, so there is nothing to make a new one of.
     await carryOn();
     await expect.poll(reserved).toBe(1);
     const view = await stub.read(tenant);
-    expect(view).toMatchObject({ value: { status: "completed", status_counts: { failed: 1 } } });
+    expect(view).toMatchObject({ value: { status: "completed", status_counts: { cancelled: 1 } } });
   });
 });
