@@ -1,5 +1,6 @@
 import { consume } from "./consumer.ts";
 import { createApp } from "./http/app.ts";
+import { writeLanePoints } from "./lane-points.ts";
 
 export { JobObject } from "./job-object.ts";
 export { AccountObject } from "./ledgers/account-object.ts";
@@ -18,4 +19,5 @@ const app = createApp();
 export default {
   fetch: app.fetch,
   queue: consume,
+  scheduled: (_, env, ctx) => ctx.waitUntil(writeLanePoints(env)),
 } satisfies ExportedHandler<Env>;

@@ -1,5 +1,6 @@
 import { modelOf, providerOf } from "./course.ts";
 import type { Job } from "./job.ts";
+import type { Lane } from "./lane.ts";
 import type { StatsFact } from "./stats.ts";
 
 /** A data point as Analytics Engine takes it: one index, blobs and doubles by their places. */
@@ -40,6 +41,28 @@ export function pointOf(job: Job, fact: StatsFact): Point | null {
       end?.wastedCostUsd ?? 0,
       job.attempts.length,
     ],
+  };
+}
+
+/** What all points of lanes are found by. No tenant is called so. */
+const LANES_INDEX = "(lanes)";
+
+/** How a lane stands: messages in its queue, jobs with an attempt under way, jobs parked at providers. Null: nobody said. */
+export type LaneReport = {
+  lane: Lane;
+  depth: number | null;
+  active: number | null;
+  parked: number | null;
+};
+
+/** What is written of a lane once a minute: in the places of a job's point what they both have, and its own behind them. */
+export function lanePoint({ lane, depth, active, parked }: LaneReport): Point {
+  const ofJobs = [UNMEASURED, UNMEASURED, UNMEASURED, 0, 0, 0, 0, 0];
+  const own = [depth, active, parked].map((count) => count ?? UNMEASURED);
+  return {
+    indexes: [LANES_INDEX],
+    blobs: ["lane", "", "", "", "", lane],
+    doubles: [...ofJobs, ...own],
   };
 }
 

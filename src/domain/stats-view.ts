@@ -77,7 +77,7 @@ function queueView(
 }
 
 /** Jobs that will come through this queue once it is their turn; null where a provider did not say how many. */
-function parkedOf(queue: string, providers: ProviderReport[]): number | null {
+export function parkedOf(queue: string, providers: ProviderReport[]): number | null {
   const lane = LANES.find((lane) => queue === `jobs-${lane}`);
   if (lane === undefined) return 0;
   return providers.reduce<number | null>((sum, { state }) => {
