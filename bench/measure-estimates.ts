@@ -36,6 +36,8 @@ export async function measureEstimates(provider: Server, samples: Samples): Prom
     // Only now, so that nobody is in line from before.
     const body = JSON.stringify({ requests_per_minute: LIMIT });
     await client.ask({ method: "PUT", path: "/api/admin/providers/openai", body }, 200);
+    // What the Worker knew of the line before that may be a second old.
+    await sleep(1_500);
     const fates: Promise<Fates>[] = [];
     await inParallel(everyMs === 0 ? IN_FLIGHT : JOBS, JOBS, async (at) => {
       await sleep(at * everyMs);
