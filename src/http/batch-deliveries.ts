@@ -4,8 +4,8 @@ import { DeliveryView } from "../schema/delivery.ts";
 import { needs } from "./auth.ts";
 import { BatchParams, foundBatch, ownBatch } from "./batch-reads.ts";
 import type { App } from "./context.ts";
+import { DeliveryId, REPLAY, replayedDelivery } from "./deliveries.ts";
 import { problems, refuseInvalid } from "./document.ts";
-import { ApiError } from "./errors.ts";
 
 const listRoute = createRoute({
   method: "get",
@@ -36,21 +36,9 @@ const replayRoute = createRoute({
   operationId: "replayBatchDelivery",
   tags: ["webhooks"],
   summary: "Deliver the end of a batch once more",
-  description:
-    "With the same `webhook-id` and body, signed with the current secret, on the whole schedule of attempts.",
+  ...REPLAY,
   ...needs("webhooks"),
-  request: {
-    params: BatchParams.extend({
-      delivery_id: z.string().meta({ param: { name: "delivery_id", in: "path" } }),
-    }),
-  },
-  responses: {
-    202: {
-      description: "It is owed again",
-      content: { "application/json": { schema: DeliveryView } },
-    },
-    ...problems(401, 403, 404, 410, 500, 503),
-  },
+  request: { params: BatchParams.extend(DeliveryId) },
 });
 
 export const batchDeliveries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
@@ -67,6 +55,5 @@ batchDeliveries.openapi(replayRoute, async (c) => {
   const batch = await ownBatch(c, id);
   const { tenant } = c.get("principal");
   const delivery = foundBatch(await batch.replayDelivery(delivery_id, tenant));
-  if (delivery === null) throw new ApiError("delivery-not-found", "Delivery not found");
-  return c.json(delivery, 202);
+  return c.json(replayedDelivery(delivery), 202);
 });

@@ -7,6 +7,29 @@ import { problems, refuseInvalid } from "./document.ts";
 import { ApiError } from "./errors.ts";
 import { found, JobParams, jobStub } from "./jobs.ts";
 
+/** Names a delivery in a path. */
+export const DeliveryId = {
+  delivery_id: z.string().meta({ param: { name: "delivery_id", in: "path" } }),
+};
+
+const replayed = {
+  description: "It is owed again",
+  content: { "application/json": { schema: DeliveryView } },
+};
+
+/** What a replay does, and how it is answered, whosever delivery it is. */
+export const REPLAY = {
+  description:
+    "With the same `webhook-id` and body, signed with the current secret, on the whole schedule of attempts.",
+  responses: { 202: replayed, ...problems(401, 403, 404, 410, 500, 503) },
+};
+
+/** The delivery that is owed again. Throws ApiError where there is none. */
+export function replayedDelivery(delivery: DeliveryView | null): DeliveryView {
+  if (delivery === null) throw new ApiError("delivery-not-found", "Delivery not found");
+  return delivery;
+}
+
 const listRoute = createRoute({
   method: "get",
   path: "/api/jobs/{id}/deliveries",
@@ -36,21 +59,9 @@ const replayRoute = createRoute({
   operationId: "replayDelivery",
   tags: ["webhooks"],
   summary: "Deliver an event once more",
-  description:
-    "With the same `webhook-id` and body, signed with the current secret, on the whole schedule of attempts.",
+  ...REPLAY,
   ...needs("webhooks"),
-  request: {
-    params: JobParams.extend({
-      delivery_id: z.string().meta({ param: { name: "delivery_id", in: "path" } }),
-    }),
-  },
-  responses: {
-    202: {
-      description: "It is owed again",
-      content: { "application/json": { schema: DeliveryView } },
-    },
-    ...problems(401, 403, 404, 410, 500, 503),
-  },
+  request: { params: JobParams.extend(DeliveryId) },
 });
 
 export const deliveries = new OpenAPIHono<App>({ defaultHook: refuseInvalid });
@@ -63,6 +74,5 @@ deliveries.openapi(listRoute, async (c) => {
 deliveries.openapi(replayRoute, async (c) => {
   const { id, delivery_id } = c.req.valid("param");
   const delivery = found(await (await jobStub(c, id)).replayDelivery(delivery_id));
-  if (delivery === null) throw new ApiError("delivery-not-found", "Delivery not found");
-  return c.json(delivery, 202);
+  return c.json(replayedDelivery(delivery), 202);
 });
